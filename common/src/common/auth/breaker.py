@@ -1,0 +1,101 @@
+"""A circuit breaker: a dependency that fails is left alone for a while, then asked by one request only."""
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final
+
+from common.telemetry.metrics import BREAKER_STATE
+
+IN_A_ROW: Final = 5
+SAMPLE: Final = 20
+WINDOW: Final = 10.0  # seconds the sample may span
+BUSY: Final = 0.5  # share of failures in a full sample
+
+
+class State(StrEnum):
+    """What the breaker lets through: everything, nothing, or one probe."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+
+
+class Breaker:
+    """Opens after 5 failures in a row, or when half of the last 20 calls within 10 s failed.
+
+    It stays open for `shortest` seconds, doubled with each probe that fails up to `longest`, with full jitter, so that
+    replicas do not come back in step. Times are seconds of a monotonic `clock`.
+    """
+
+    def __init__(
+        self,
+        dependency: str,
+        *,
+        shortest: float,
+        longest: float,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[float], float] = lambda upper: random.uniform(0, upper),  # noqa: S311 - no secret
+    ) -> None:
+        self._shortest = shortest
+        self._longest = longest
+        self._clock = clock
+        self._jitter = jitter
+        self._metric = BREAKER_STATE.labels(dependency)
+        self._outcomes: deque[tuple[float, bool]] = deque(maxlen=SAMPLE)
+        self._row = 0
+        self._openings = 0
+        self._until = 0.0
+        self.state = State.CLOSED
+
+    def allows(self) -> bool:
+        """Whether a call may be made now; the call that is let through half-open is the probe."""
+        if self.state is State.CLOSED:
+            return True
+        if self.state is State.OPEN and self._clock() >= self._until:
+            self._enter(State.HALF_OPEN)
+            return True
+        return False
+
+    def succeeded(self) -> None:
+        """The dependency answered."""
+        self._row = 0
+        if self.state is State.CLOSED:
+            self._outcomes.append((self._clock(), True))
+        else:
+            self._outcomes.clear()
+            self._openings = 0
+            self._enter(State.CLOSED)
+
+    def failed(self) -> None:
+        """The dependency gave no usable answer; late failures of an open breaker change nothing."""
+        if self.state is State.OPEN:
+            return
+        self._row += 1
+        self._outcomes.append((self._clock(), False))
+        if self.state is State.HALF_OPEN or self._row >= IN_A_ROW or self._is_busy_failing():
+            self._open()
+
+    def abandoned(self) -> None:
+        """The probe was given up without an outcome; the next call may be one."""
+        if self.state is State.HALF_OPEN:
+            self._until = self._clock()
+            self._enter(State.OPEN)
+
+    def _is_busy_failing(self) -> bool:
+        since = self._clock() - WINDOW
+        failures = sum(not good for when, good in self._outcomes if when >= since)
+        return len(self._outcomes) == SAMPLE and self._outcomes[0][0] >= since and failures >= SAMPLE * BUSY
+
+    def _open(self) -> None:
+        upper = min(self._longest, self._shortest * 2**self._openings)
+        self._openings += 1
+        self._row = 0
+        self._until = self._clock() + self._jitter(upper)
+        self._enter(State.OPEN)
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        self._metric.set(list(State).index(state))

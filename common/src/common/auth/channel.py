@@ -1,0 +1,103 @@
+"""The channel: user-svc's announcements, heard by every process: a logout is known everywhere in milliseconds."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from common.auth import decisions
+from common.auth.memory import StandingMemory
+from common.auth.standing import CHANNEL, Announcement
+from common.tasks import end
+from common.telemetry.metrics import STANDING_LAG
+
+HEARTBEAT: Final = 0.5  # seconds without a word before the server is asked whether it is there
+PAUSE: Final = 0.5  # seconds, at most, between two tries
+
+_log = structlog.get_logger()
+
+
+class StandingChannel:
+    """Feeds the memory while it is subscribed, and empties it of everything good when it is not.
+
+    `server` is the identity of the Redis it listens to: the `standing:ready` of another one proves nothing here.
+    """
+
+    def __init__(self, redis: Redis, memory: StandingMemory, *, clock: Callable[[], float] = time.time) -> None:
+        self._redis = redis
+        self.memory = memory
+        self._clock = clock
+        self._decoder = msgspec.json.Decoder(Announcement)
+        self._task: asyncio.Task[None] | None = None
+        self.server: bytes | None = None
+        self.subscribed = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="standing channel")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await end(self._task)
+        await self._redis.aclose()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                async with self._redis.pubsub() as subscription:
+                    await self._listen(subscription)
+            except (RedisError, OSError, TimeoutError) as error:
+                if self.memory.listening:
+                    _log.warning("standing channel lost", error=type(error).__name__)
+            finally:
+                self.subscribed.clear()
+                self.memory.listening, self.server = False, None
+                self.memory.forget_good()
+            await asyncio.sleep(random.uniform(PAUSE / 10, PAUSE))  # noqa: S311 - no secret
+
+    async def _listen(self, subscription: PubSub) -> None:
+        async with asyncio.timeout(2 * HEARTBEAT):
+            await subscription.subscribe(CHANNEL)
+            self.server = await identity(self._redis)
+        asked = False
+        while True:
+            message = await subscription.get_message(timeout=HEARTBEAT)
+            if message is None:
+                if asked:
+                    raise TimeoutError
+                await subscription.ping()
+            elif message["type"] == "message":
+                self.hear(message["data"])
+            elif message["type"] == "subscribe":
+                self.memory.listening = True
+                self.subscribed.set()
+            asked = message is None
+            decisions.flush()
+
+    def hear(self, data: bytes) -> None:
+        """Take an announcement in; one that cannot be read is passed over, as by a service of another version."""
+        try:
+            news = self._decoder.decode(data)
+        except (ValueError, RecursionError):
+            _log.warning("announcement not understood")
+            return
+        STANDING_LAG.observe(max(0.0, self._clock() - news.posted_at))
+        if news.standing is None:
+            self.memory.bury(news.session, news.until)
+        else:
+            self.memory.replace(news.session, news.standing)
+
+
+async def identity(redis: Redis) -> bytes:
+    """Which Redis this is: another after a restart or a failover."""
+    about: Any = await redis.info("server")
+    return str(about["run_id"]).encode()

@@ -1,0 +1,97 @@
+"""Userinfo: asking user-svc's `/me` about a caller, with the caller's own token."""
+
+import asyncio
+from typing import Final
+
+import httpx
+import msgspec
+
+from common.auth.breaker import Breaker
+from common.dto import User
+from common.http.lean import transport_to
+from common.telemetry.metrics import USERINFO_REQUESTS
+from common.telemetry.trace import outgoing_headers
+
+TOTAL: Final = 0.6  # seconds, waiting for a place in the bulkhead included
+BULKHEAD: Final = 64  # questions under way at once
+
+
+class NoVerdict(Exception):
+    """user-svc said neither yes nor no: nothing may be concluded about the token."""
+
+    def __init__(self, outcome: str) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
+class UserInfoClient:
+    """Sorts every answer of `/me` into good, refused and no verdict, and only those."""
+
+    def __init__(self, base_url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=base_url,
+            transport=transport or transport_to(base_url),
+            timeout=TOTAL,
+            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+        )
+        self._breaker = Breaker("user-svc", shortest=2.0, longest=30.0)
+        self._bulkhead = asyncio.Semaphore(BULKHEAD)
+
+    async def ask(self, token: str) -> User | None:
+        """The user, or None when user-svc refuses the token.
+
+        Raises:
+            NoVerdict: the breaker is open, time ran out, or the answer is neither a user nor a bearer challenge.
+
+        """
+        try:
+            user = await self._guarded(token)
+        except NoVerdict as error:
+            USERINFO_REQUESTS.labels(error.outcome).inc()
+            raise
+        USERINFO_REQUESTS.labels("good" if user else "refused").inc()
+        return user
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._client.aclose()
+
+    async def _guarded(self, token: str) -> User | None:
+        if not self._breaker.allows():
+            raise NoVerdict("breaker_open")
+        try:
+            user = await self._ask(token)
+        except NoVerdict:
+            self._breaker.failed()
+            raise
+        except asyncio.CancelledError:
+            self._breaker.abandoned()
+            raise
+        self._breaker.succeeded()
+        return user
+
+    async def _ask(self, token: str) -> User | None:
+        headers = {"Authorization": f"Bearer {token}", **outgoing_headers()}
+        try:
+            async with asyncio.timeout(TOTAL), self._bulkhead:
+                answer = await self._client.get("/me", headers=headers)
+        except (httpx.TimeoutException, TimeoutError):
+            raise NoVerdict("timeout") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise NoVerdict("unreachable") from error
+        return _judge(answer)
+
+
+def _judge(answer: httpx.Response) -> User | None:
+    """Only a bearer challenge (RFC 6750 section 3) refuses: a proxy's own 401 or an error page is no verdict."""
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        if answer.headers.get("WWW-Authenticate", "").lower().startswith("bearer"):
+            return None
+        raise NoVerdict("odd_401")
+    if answer.status_code != httpx.codes.OK:
+        raise NoVerdict(f"status_{answer.status_code}")
+    try:
+        user = msgspec.json.decode(answer.content, type=User)
+    except (ValueError, RecursionError):
+        raise NoVerdict("odd_body") from None
+    return user if user.is_active else None

@@ -1,0 +1,79 @@
+"""The command line of a service: `serve` and `migrate`; a wrong setting ends either with one line."""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+import uvicorn
+
+from common import settings as environment
+from common.database import translated
+from common.errors import Unavailable
+from common.telemetry.metrics import FOLDER
+
+S = TypeVar("S", bound=environment.DatabaseSettings)
+
+
+def load_or_exit(service: str, kind: type[S]) -> S:
+    """Read the settings, or end with exit code 2 and one line that names what is wrong."""
+    try:
+        return environment.load(kind)
+    except environment.SettingsError as error:
+        sys.stderr.write(f"{service}: {error}\n")
+        raise SystemExit(2) from None
+
+
+def commands(service: str, *, settings: type[environment.Settings], migrations: Path) -> click.Group:
+    """The group of commands that every service has."""
+
+    @click.group(name=service, help=f"Run and migrate {service}; settings come from the environment.")
+    def group() -> None:
+        return None
+
+    group.command("serve", help="Answer requests until SIGTERM.")(_serve(service, settings))
+    group.command("migrate", help="Bring the database up to date.")(_migrate(service, migrations))
+    return group
+
+
+def _serve(service: str, kind: type[environment.Settings]) -> Callable[..., None]:
+    @click.option("--host", default="127.0.0.1", show_default=True)
+    @click.option("--port", type=click.IntRange(1, 65535), required=True)
+    @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True)
+    def serve(host: str, port: int, workers: int) -> None:
+        load_or_exit(service, kind)
+        with tempfile.TemporaryDirectory(prefix=f"{service}-metrics-") as folder:
+            if workers > 1:
+                environment.set_for_children(FOLDER, folder)
+            uvicorn.run(
+                f"{service.replace('-', '_')}.app:create_app",
+                factory=True,
+                host=host,
+                port=port,
+                workers=workers,
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                date_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=10,
+            )
+
+    return serve
+
+
+def _migrate(service: str, folder: Path) -> Callable[[], None]:
+    def migrate() -> None:
+        from common.migrations import upgrade  # noqa: PLC0415 - alembic takes half a second, and `serve` needs none of it
+
+        dsn = load_or_exit(service, environment.DatabaseSettings).database_url.reveal()
+        try:
+            with translated():
+                upgrade(dsn, folder)
+        except Unavailable as error:
+            sys.stderr.write(f"{service}: DATABASE_URL: {error.detail} ({type(error.__cause__).__name__})\n")
+            raise SystemExit(1) from None
+
+    return migrate

@@ -1,0 +1,126 @@
+"""PostgreSQL: one pool per process for single statements, straight on asyncpg, and what counts as "it is away"."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+
+import asyncpg
+import structlog
+
+from common.errors import Unavailable
+
+CONNECT: Final = 2.0  # seconds
+WAIT: Final = 2.0  # seconds a request waits for a free connection
+STATEMENT: Final = 5.0  # seconds
+CLOSE: Final = 2.0  # seconds
+
+AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server has said farewell, and the connection's end is still to be read
+    asyncpg.OperatorInterventionError,  # shutting down, starting up, a statement cancelled
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,  # deadlock, serialization: try again
+    asyncpg.ReadOnlySQLTransactionError,  # a failover is under way
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    OSError,
+    TimeoutError,
+)
+
+_log = structlog.get_logger()
+
+
+class Database:
+    """Statements that are whole in themselves: PostgreSQL commits each before its answer arrives.
+
+    Connections are made when first needed, so that a service starts, and returns, without PostgreSQL's leave. No state
+    is ever left on one, so none is reset on release: that would cost a round trip per request.
+    """
+
+    def __init__(self, dsn: str, *, size: int, application: str) -> None:
+        self._dsn = dsn
+        self._size = size
+        self._application = application
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._pool = await asyncpg.create_pool(
+            self._dsn,
+            min_size=0,
+            max_size=self._size,
+            timeout=CONNECT,
+            command_timeout=STATEMENT,
+            reset=_nothing,
+            server_settings={"application_name": self._application, "timezone": "UTC"},
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def rows(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """All rows of one statement.
+
+        Raises:
+            Unavailable: PostgreSQL cannot be reached; nothing was promised.
+
+        """
+        async with self._connection() as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
+            return rows
+
+    async def row(self, statement: str, *arguments: Any) -> asyncpg.Record | None:
+        """The first row of one statement, if it has one; raises as `rows` does."""
+        async with self._connection() as connection:
+            row: asyncpg.Record | None = await connection.fetchrow(statement, *arguments)
+            return row
+
+    async def answers(self) -> bool:
+        """Whether PostgreSQL answers now, for readiness."""
+        try:
+            async with asyncio.timeout(1):
+                return await self.row("SELECT 1") is not None
+        except (Unavailable, TimeoutError):
+            return False
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        if self._pool is None:
+            raise Unavailable("the database pool is closed")
+        with translated():
+            connection = await self._pool.acquire(timeout=WAIT)
+            try:
+                yield connection
+            finally:
+                await self._pool.release(connection)
+
+
+class translated:  # noqa: N801 - reads as a statement: `with translated():`
+    """Turns whatever means that PostgreSQL is away into `Unavailable`, and nothing else."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        cause = error
+        while cause is not None and not isinstance(cause, AWAY):
+            cause = cause.__cause__
+        if cause is not None:
+            raise Unavailable("the database cannot be reached right now") from cause
+
+
+async def _nothing(_connection: Any) -> None:
+    """No connection carries state from one request to the next."""

@@ -1,0 +1,1 @@
+"""HTTP manners, the same at every service."""

@@ -1,0 +1,162 @@
+"""Outbox: what must happen elsewhere is written in the transaction of its cause, and relayed until it has happened."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Final, Self
+
+import asyncpg
+import structlog
+from advanced_alchemy.base import AdvancedDeclarativeBase, CommonTableAttributes
+from msgspec import Struct
+from sqlalchemy import BigInteger, DateTime, Identity, Text, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from common.database import CONNECT, STATEMENT
+from common.tasks import end
+from common.telemetry.metrics import OUTBOX_OLDEST
+
+CHANNEL: Final = "outbox"  # of LISTEN and NOTIFY
+BATCH: Final = 500
+POLL: Final = 5.0  # seconds, in case a notification was lost
+LOCK: Final = 7_164_403_150_962_311_002  # one relay at a time drains, so that nothing is overtaken
+
+# The end of a statement whose CTE `posted` inserted into outbox: wakes the relays when it commits.
+NOTIFY: Final = "SELECT pg_notify('outbox', '') FROM posted LIMIT 1"
+
+_WAIT = "SELECT pg_advisory_xact_lock($1)"  # a statement of its own: the next one must see what the holder has done
+_TAKE = "SELECT id, topic, payload, created_at FROM outbox ORDER BY id LIMIT $1"
+_DONE = "DELETE FROM outbox WHERE id = ANY($1)"
+
+_log = structlog.get_logger()
+
+
+class OutboxRow(CommonTableAttributes, AdvancedDeclarativeBase):
+    """The table; each service that has one binds it."""
+
+    __abstract__ = True
+    __tablename__ = "outbox"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    topic: Mapped[str] = mapped_column(Text)
+    payload: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+class Entry(Struct, frozen=True):
+    """One thing to do elsewhere; `payload` is JSON, `posted_at` seconds since the epoch."""
+
+    id: int
+    topic: str
+    payload: str
+    posted_at: float
+
+
+Deliver = Callable[["asyncpg.Connection[asyncpg.Record]", Sequence[Entry]], Awaitable[None]]
+
+
+class Relay:
+    """Delivers entries in order, woken by whoever commits one; what could not be delivered is tried again until it is.
+
+    Entries may be delivered twice (a crash between delivery and its record): `deliver` must not mind.
+    """
+
+    def __init__(self, dsn: str, deliver: Deliver) -> None:
+        self._dsn = dsn
+        self._deliver = deliver
+        self._news = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._ended = False
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="outbox relay")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended = True
+        await end(self._task)
+
+    async def flush(self, timeout: float) -> bool:  # noqa: ASYNC109 - running out of time is an answer here, no error
+        """Wait until what is committed by now has been delivered; False if that takes longer than `timeout` seconds."""
+        delivered = asyncio.get_running_loop().create_future()
+        self._waiting.append(delivered)
+        self._news.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await delivered
+        return delivered.done() and not delivered.cancelled()
+
+    async def _run(self) -> None:
+        pause = _Pause()
+        while True:
+            try:
+                await self._follow(pause)
+            except Exception as error:  # noqa: BLE001 - whatever it is, what is committed must be delivered in the end
+                if self._ended:  # a rollback on a dead connection has swallowed the cancellation
+                    return
+                _log.warning("outbox waits", error=type(error).__name__)
+                await pause.take()
+
+    async def _follow(self, pause: "_Pause") -> None:
+        """Drain at each piece of news, over one connection, until it breaks or a delivery fails."""
+        connection = await asyncpg.connect(self._dsn, timeout=CONNECT, command_timeout=STATEMENT)
+        try:
+            await connection.add_listener(CHANNEL, lambda *_: self._news.set())
+            while True:
+                waiting, self._waiting = self._waiting, []
+                self._news.clear()
+                try:
+                    await self._drain(connection)
+                except BaseException:
+                    self._waiting = waiting + self._waiting
+                    raise
+                pause.reset()
+                _tell(waiting)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(POLL):
+                        await self._news.wait()
+        finally:
+            connection.terminate()
+
+    async def _drain(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """Batch by batch until none is left, after whichever process is at it already."""
+        full = True
+        while full:
+            async with connection.transaction():
+                await connection.execute(_WAIT, LOCK)
+                rows = await connection.fetch(_TAKE, BATCH)
+                entries = [Entry(row[0], row[1], row[2], row[3].timestamp()) for row in rows]
+                OUTBOX_OLDEST.set(max(0.0, time.time() - entries[0].posted_at) if entries else 0.0)
+                if entries:
+                    await self._deliver(connection, entries)
+                    await connection.execute(_DONE, [entry.id for entry in entries])
+                full = len(entries) == BATCH
+        OUTBOX_OLDEST.set(0.0)
+
+
+class _Pause:
+    """Between two tries: from 50 ms, doubled to 1 s, with jitter."""
+
+    def __init__(self) -> None:
+        self._upper = 0.05
+
+    async def take(self) -> None:
+        await asyncio.sleep(random.uniform(self._upper / 2, self._upper))  # noqa: S311 - no secret
+        self._upper = min(1.0, self._upper * 2)
+
+    def reset(self) -> None:
+        self._upper = 0.05
+
+
+def _tell(waiting: Sequence[asyncio.Future[None]]) -> None:
+    for future in waiting:
+        if not future.done():
+            future.set_result(None)

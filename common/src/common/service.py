@@ -1,0 +1,75 @@
+"""create_service(): what is the same at every service, so that a service's own file says only what is its own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from importlib.metadata import version
+from typing import Any, Final
+
+from litestar import Litestar
+from litestar.di import Provide
+
+from common.auth.authenticator import Authenticator
+from common.auth.demands import Demands
+from common.auth.guard import Guard
+from common.database import Database
+from common.docs import document, page
+from common.health import routes as health_routes
+from common.http.cors import Cors
+from common.http.edge import Edge
+from common.http.problems import render
+from common.settings import Settings
+from common.telemetry import log
+from common.telemetry.access import AccessLog
+
+MAXIMUM_BODY: Final = 64 * 1024  # bytes
+
+
+def create_service(
+    name: str,
+    *,
+    settings: Settings,
+    routes: Sequence[Any],
+    auth: Authenticator,
+    database: Database | None = None,
+    dependencies: Mapping[str, Callable[..., Any]] | None = None,
+    lifespan: Sequence[AbstractAsyncContextManager[Any]] = (),
+    description: str = "",
+) -> Litestar:
+    """A whole service: guarded routes, health, problem+json, CORS, the documentation page, logs, metrics, request ids.
+
+    `auth` has no default: a service without a guard cannot be written by forgetting. `database` answers for readiness;
+    `dependencies` are plain functions that give what handlers name in their signatures; `lifespan` is entered at start
+    and left at the end.
+    """
+    log.configure(name, level=settings.log_level, form=settings.log_format)
+    title = f"Gatehouse {name}"
+    app = Litestar(
+        route_handlers=[*routes, *health_routes(database), *page.routes(title, _login(settings))],
+        dependencies={key: Provide(give, sync_to_thread=False) for key, give in (dependencies or {}).items()},
+        exception_handlers={Exception: render},
+        openapi_config=document.openapi(title, version(name), description),
+        lifespan=[
+            resource for resource in (database, auth, *lifespan) if isinstance(resource, AbstractAsyncContextManager)
+        ],
+        request_max_body_size=MAXIMUM_BODY,
+        logging_config=None,
+        debug=False,
+    )
+    origins = [origin.reveal() for origin in settings.cors_origins]
+    guarded = Guard(app.asgi_handler, auth, Demands(app.routes))
+    app.asgi_handler = Edge(Cors(guarded, origins), access_log=_access_log(name, settings))
+    return app
+
+
+def _access_log(name: str, settings: Settings) -> AccessLog | None:
+    """Wanted, and not below the level that is shown."""
+    shown = settings.access_log and settings.log_level in {"DEBUG", "INFO"}
+    return AccessLog(name, form=settings.log_format) if shown else None
+
+
+def _login(settings: Settings) -> tuple[str, str] | None:
+    """What the documentation page fills in, in development only."""
+    if settings.docs_login is None or not settings.is_development:
+        return None
+    email, _, password = settings.docs_login.reveal().partition(":")
+    return email, password

@@ -1,0 +1,51 @@
+"""The access line: one per request, beside the other lines and in their shape, at a tenth of their cost."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import msgspec
+import structlog
+
+from common.telemetry import log
+from common.telemetry.trace import current
+
+_log = structlog.get_logger()
+
+
+class AccessLog:
+    """Lines of one turn of the event loop leave in one write; with `form` console they are structlog's."""
+
+    def __init__(self, service: str, *, form: str) -> None:
+        self._service = service
+        self._form = form
+        self._pending: list[bytes] = []
+
+    def write(self, method: str, path: str, route: str, status: int, milliseconds: float) -> None:
+        """Account for a request; status 0 is a client that went away before an answer began."""
+        if self._form == "console":
+            _log.info("request", method=method, path=path, route=route, status=status, ms=milliseconds)
+            return
+        trace = current()
+        line = {
+            "event": "request",
+            "level": "info",
+            "timestamp": datetime.now(UTC),
+            "service": self._service,
+            "request_id": trace.request_id if trace else None,
+            "method": method,
+            "path": path,
+            "route": route,
+            "status": status,
+            "ms": milliseconds,
+        }
+        if trace and trace.trace_id:
+            line["trace_id"] = trace.trace_id
+        if not self._pending:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._pending.append(msgspec.json.encode(line))
+
+    def _flush(self) -> None:
+        pending, self._pending = self._pending, []
+        stream = log.stream()
+        stream.write(b"\n".join((*pending, b"")).decode())
+        stream.flush()

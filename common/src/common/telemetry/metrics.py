@@ -1,0 +1,52 @@
+"""Metrics, each defined once; `/metrics` adds up those of every worker process."""
+
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from common.settings import variable
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client at import; `serve` sets it for several workers
+
+HTTP_REQUESTS = Counter("http_requests_total", "Requests answered", ["method", "route", "status"])
+HTTP_SECONDS = Histogram(
+    "http_request_seconds",
+    "Time from a request's head to the end of its answer",
+    ["route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
+)
+AUTH_DECISIONS = Counter("auth_decisions_total", "What the guard decided", ["source", "verdict", "reason"])
+AUTH_SECONDS = Histogram(
+    "auth_decision_seconds",
+    "Time the guard took",
+    ["source"],
+    buckets=(0.00001, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0),
+)
+BREAKER_STATE = Gauge(
+    "auth_breaker_state", "0 closed, 1 open, 2 half-open", ["dependency"], multiprocess_mode="livemax"
+)
+STANDING_LAG = Histogram(
+    "standing_lag_seconds",
+    "Time from the commit of a change to its arrival here",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0),
+)
+OUTBOX_OLDEST = Gauge("outbox_oldest_seconds", "Age of the oldest change not yet pushed", multiprocess_mode="livemax")
+USERINFO_REQUESTS = Counter("userinfo_requests_total", "Answers of user-svc's /me", ["outcome"])
+
+
+def render() -> bytes:
+    """All metrics in Prometheus' text format."""
+    if not variable(FOLDER):
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

@@ -1,0 +1,54 @@
+"""Unit of work: several changes that stand or fall together, through advanced-alchemy's repositories."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+from common.database import CONNECT, STATEMENT, WAIT, translated
+
+
+class UnitOfWork:
+    """`async with unit_of_work() as session:` is one transaction, committed before the block is left.
+
+    A COMMIT that fails therefore raises where the caller can still answer with an error.
+    """
+
+    def __init__(self, dsn: str, *, size: int, application: str) -> None:
+        settings = {"application_name": application, "timezone": "UTC"}
+
+        async def connect() -> Any:
+            return await asyncpg.connect(dsn, timeout=CONNECT, command_timeout=STATEMENT, server_settings=settings)
+
+        self._engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=connect,
+            pool_size=size,
+            max_overflow=0,
+            pool_timeout=WAIT,
+            pool_pre_ping=True,
+            hide_parameters=True,  # an error's text must not carry a password hash into a log
+        )
+        self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[AsyncSession]:
+        """Open a transaction; leaving the block commits it.
+
+        Raises:
+            Unavailable: PostgreSQL cannot be reached; nothing was kept.
+
+        """
+        with translated():
+            try:
+                async with self._sessions.begin() as session:
+                    yield session
+            except PoolTimeout as error:
+                raise TimeoutError from error
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._engine.dispose()
