@@ -1,0 +1,1 @@
+"""Accounts, sessions and the only signer of access tokens."""

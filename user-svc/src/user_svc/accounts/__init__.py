@@ -1,0 +1,1 @@
+"""Who there is: registration, and what an account says of itself."""

@@ -1,0 +1,111 @@
+"""Passwords: argon2id off the event loop, in a small pool with a short queue, so that logins slow nobody else."""
+
+import asyncio
+import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Self, TypeVar
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from common.errors import Unavailable, Unprocessable
+from user_svc.settings import Settings
+
+T = TypeVar("T")
+
+MAXIMUM: Final = 1024  # characters; none is ever cut off
+UNREAD: Final = 2 * MAXIMUM  # characters past which none is looked at: NFKC takes the square of a run of accents
+RETRY_AFTER: Final = 2  # seconds
+
+
+class Passwords:
+    """Hashes and verifies; at most `queue` calls wait for `threads` workers."""
+
+    def __init__(self, hasher: PasswordHasher, *, threads: int, queue: int, minimum: int) -> None:
+        self._hasher = hasher
+        self._minimum = minimum
+        self._places = threads + queue
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        self._decoy = hasher.hash("a password that nobody has")
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The pool and parameters these settings describe."""
+        hasher = PasswordHasher(
+            time_cost=settings.argon2_passes,
+            memory_cost=settings.argon2_memory_kib,
+            parallelism=settings.argon2_lanes,
+            type=Type.ID,
+        )
+        return cls(
+            hasher,
+            threads=settings.password_threads,
+            queue=settings.password_queue,
+            minimum=settings.password_minimum,
+        )
+
+    async def hash(self, password: str) -> str:
+        """The argon2id hash in its own text form (PHC string format).
+
+        Raises:
+            Unavailable: the queue is full.
+
+        """
+        return await self._in_thread(lambda: self._hasher.hash(normalise(password)))
+
+    async def verify(self, password_hash: str | None, password: str) -> str | None:
+        """The hash to keep: this one, or a new one where the parameters have risen since; None for a wrong password.
+
+        Without a hash (nobody has this address) a decoy is verified, so that the time tells nothing.
+        """
+        if len(password) > UNREAD:
+            password_hash, password = None, ""
+        return await self._in_thread(lambda: self._verify(password_hash, normalise(password)))
+
+    def check(self, password: str) -> None:
+        """Refuse a password that is too short or too long; there are no rules of composition (NIST SP 800-63B).
+
+        Raises:
+            Unprocessable: with the reason.
+
+        """
+        length = len(normalise(password)) if len(password) <= UNREAD else len(password)
+        if length < self._minimum:
+            raise invalid_password(f"a password needs at least {self._minimum} characters")
+        if length > MAXIMUM:
+            raise invalid_password(f"a password has at most {MAXIMUM} characters")
+
+    def close(self) -> None:
+        """End the pool's threads."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _verify(self, password_hash: str | None, password: str) -> str | None:
+        try:
+            self._hasher.verify(self._decoy if password_hash is None else password_hash, password)
+        except (VerificationError, InvalidHashError):
+            return None
+        if password_hash is not None and self._hasher.check_needs_rehash(password_hash):
+            return self._hasher.hash(password)
+        return password_hash
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        if self._places <= 0:
+            raise Unavailable("too many passwords are being checked right now", retry_after=RETRY_AFTER)
+        self._places -= 1
+        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        future.add_done_callback(self._leave)
+        return await asyncio.shield(future)
+
+    def _leave(self, _future: asyncio.Future[T]) -> None:
+        self._places += 1
+
+
+def normalise(password: str) -> str:
+    """One form for what looks the same on any keyboard (NIST SP 800-63B section 5.1.1.2)."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def invalid_password(reason: str) -> Unprocessable:
+    """The refusal, as FastAPI-Users words it."""
+    return Unprocessable("the password is not acceptable", code="REGISTER_INVALID_PASSWORD", members={"reason": reason})

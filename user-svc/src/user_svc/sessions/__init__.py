@@ -1,0 +1,1 @@
+"""Logins and the tokens made from them."""
