@@ -1,0 +1,70 @@
+"""todo-svc: wired here, and nowhere else."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import httpx
+from litestar import Litestar
+
+from common.auth import AuthenticatedRequest, Authenticator
+from common.auth.remote import remote_auth
+from common.cli import load_or_exit
+from common.database import Database
+from common.service import create_service
+from todo_svc.lists.queries import ListQueries
+from todo_svc.lists.repository import ListRepository
+from todo_svc.lists.routes import ListController
+from todo_svc.login import LoginController, LoginProxy
+from todo_svc.settings import Settings
+from todo_svc.todos.queries import TodoQueries
+from todo_svc.todos.repository import TodoRepository
+from todo_svc.todos.routes import TodoController
+
+NAME = "todo-svc"
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    auth: Authenticator | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Litestar:
+    """Build the service from its settings, which are read now and not at import.
+
+    `auth` is another authenticator than the one that asks user-svc, `transport` another way to reach it.
+    """
+    settings = settings or load_or_exit(NAME, Settings)
+    database = Database(settings.database_url.reveal(), size=settings.database_pool_size, application=NAME)
+    login_proxy = LoginProxy(settings.user_svc_url.reveal(), transport=transport)
+
+    def owned(kind: Callable[[Database, UUID], Any]) -> Callable[[AuthenticatedRequest], Any]:
+        """The caller's own: whatever a handler is given can reach no other owner's rows."""
+
+        def give(request: AuthenticatedRequest) -> Any:
+            return kind(database, request.user.id)
+
+        return give
+
+    @asynccontextmanager
+    async def resources() -> AsyncIterator[None]:
+        yield
+        await login_proxy.close()
+
+    return create_service(
+        NAME,
+        settings=settings,
+        routes=[LoginController, ListController, TodoController],
+        auth=auth or remote_auth(settings, transport=transport),
+        database=database,
+        dependencies={
+            "list_queries": owned(ListQueries),
+            "list_repository": owned(ListRepository),
+            "todo_queries": owned(TodoQueries),
+            "todo_repository": owned(TodoRepository),
+            "login_proxy": lambda: login_proxy,
+        },
+        lifespan=[resources()],
+        description="Lists and todos of each user, behind the guard.",
+    )

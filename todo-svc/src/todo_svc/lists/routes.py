@@ -1,0 +1,66 @@
+"""Lists over HTTP."""
+
+from uuid import UUID
+
+from litestar import Controller, delete, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+
+from common.auth import FRESH
+from common.docs.responses import BODY, problems
+from common.dto import Page
+from common.http.paging import DEFAULT, Cursor, Limit
+from common.http.strict import StrictBody
+from todo_svc.lists.queries import ListQueries
+from todo_svc.lists.repository import ListRepository
+from todo_svc.lists.schemas import CreateList, Include, TodoList, UpdateList
+
+
+class ListController(Controller):
+    """The caller's lists."""
+
+    path = "/lists"
+    tags = ("lists",)
+
+    @post(dto=StrictBody[CreateList], return_dto=None, responses=problems(401, 409, *BODY))
+    async def create_list(
+        self, data: JSONBody[CreateList], list_repository: NamedDependency[ListRepository]
+    ) -> TodoList:
+        """Make a list; 409 `LIST_TITLE_TAKEN` where the caller has one of this title."""
+        return await list_repository.create(data)
+
+    @get(responses=problems(401, 422))
+    async def list_lists(
+        self,
+        list_queries: NamedDependency[ListQueries],
+        limit: FromQuery[Limit] = DEFAULT,
+        cursor: FromQuery[Cursor] = None,
+        include: FromQuery[Include | None] = None,
+    ) -> Page[TodoList]:
+        """A page of lists, oldest first."""
+        return await list_queries.page(limit, cursor, nested=include is Include.TODOS)
+
+    @get("/{list_id:uuid}", responses=problems(401, 404, 422))
+    async def get_list(
+        self,
+        list_id: FromPath[UUID],
+        list_queries: NamedDependency[ListQueries],
+        include: FromQuery[Include | None] = None,
+    ) -> TodoList:
+        """One list."""
+        return await list_queries.one(list_id, nested=include is Include.TODOS)
+
+    @patch("/{list_id:uuid}", dto=StrictBody[UpdateList], return_dto=None, responses=problems(401, 404, 409, *BODY))
+    async def update_list(
+        self,
+        list_id: FromPath[UUID],
+        data: JSONBody[UpdateList],
+        list_repository: NamedDependency[ListRepository],
+    ) -> TodoList:
+        """Change a list; `null` clears the description."""
+        return await list_repository.update(list_id, data)
+
+    @delete("/{list_id:uuid}", opt={"auth": FRESH}, responses=problems(401, 404))
+    async def delete_list(self, list_id: FromPath[UUID], list_repository: NamedDependency[ListRepository]) -> None:
+        """Delete a list with its todos."""
+        await list_repository.delete(list_id)

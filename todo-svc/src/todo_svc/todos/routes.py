@@ -1,0 +1,84 @@
+"""Todos over HTTP."""
+
+from uuid import UUID
+
+from litestar import Controller, delete, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+
+from common.docs.responses import BODY, problems
+from common.dto import Page
+from common.http.strict import StrictBody
+from todo_svc.lists.queries import ListQueries
+from todo_svc.todos.filters import TodoFilters, Window
+from todo_svc.todos.parameters import PARAMETERS
+from todo_svc.todos.queries import TodoQueries
+from todo_svc.todos.repository import TodoRepository
+from todo_svc.todos.schemas import CreateTodo, Todo, UpdateTodo
+
+
+class TodoController(Controller):
+    """The caller's todos."""
+
+    tags = ("todos",)
+
+    @post(
+        "/lists/{list_id:uuid}/todos",
+        dto=StrictBody[CreateTodo],
+        return_dto=None,
+        responses=problems(401, 404, *BODY),
+    )
+    async def create_todo(
+        self,
+        list_id: FromPath[UUID],
+        data: JSONBody[CreateTodo],
+        todo_repository: NamedDependency[TodoRepository],
+    ) -> Todo:
+        """Put a todo at the end of a list of the caller's."""
+        return await todo_repository.create(list_id, data)
+
+    @get("/lists/{list_id:uuid}/todos", responses=problems(401, 404, 422), dependencies=PARAMETERS)
+    async def list_todos_of_list(
+        self,
+        list_id: FromPath[UUID],
+        filters: NamedDependency[TodoFilters],
+        window: NamedDependency[Window],
+        list_queries: NamedDependency[ListQueries],
+        todo_queries: NamedDependency[TodoQueries],
+    ) -> Page[Todo]:
+        """A page of a list's todos."""
+        page = await todo_queries.page(filters, window, list_id)
+        if not page.items:
+            await list_queries.one(list_id)
+        return page
+
+    @get("/todos", responses=problems(401, 422), dependencies=PARAMETERS)
+    async def list_todos(
+        self,
+        filters: NamedDependency[TodoFilters],
+        window: NamedDependency[Window],
+        todo_queries: NamedDependency[TodoQueries],
+        list_id: FromQuery[UUID | None] = None,
+    ) -> Page[Todo]:
+        """A page of all the caller's todos."""
+        return await todo_queries.page(filters, window, list_id)
+
+    @get("/todos/{todo_id:uuid}", responses=problems(401, 404))
+    async def get_todo(self, todo_id: FromPath[UUID], todo_queries: NamedDependency[TodoQueries]) -> Todo:
+        """One todo."""
+        return await todo_queries.one(todo_id)
+
+    @patch("/todos/{todo_id:uuid}", dto=StrictBody[UpdateTodo], return_dto=None, responses=problems(401, 404, *BODY))
+    async def update_todo(
+        self,
+        todo_id: FromPath[UUID],
+        data: JSONBody[UpdateTodo],
+        todo_repository: NamedDependency[TodoRepository],
+    ) -> Todo:
+        """Change a todo; `null` clears, `list_id` moves, an empty body changes nothing."""
+        return await todo_repository.update(todo_id, data)
+
+    @delete("/todos/{todo_id:uuid}", responses=problems(401, 404))
+    async def delete_todo(self, todo_id: FromPath[UUID], todo_repository: NamedDependency[TodoRepository]) -> None:
+        """Delete a todo."""
+        await todo_repository.delete(todo_id)
