@@ -1,0 +1,1 @@
+"""The development tools: embedded servers, the running stack, seed and bench."""

@@ -1,0 +1,140 @@
+"""What is measured: each case with the service it drives and the requests it sends."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import count, repeat
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from common.auth import KeyRing
+from common.auth.standing import key
+from common.testing import mint_token, session_of
+from devstack.bench.bed import EMAIL, PASSWORD, TODOS, Bed
+from devstack.bench.load import Expect, Span
+from devstack.up.service import Service
+
+READ, CREATE = "read, guard off", "create, guard off"
+MANY = 32  # connections
+FEW = 8  # for what is slow: more would wait for each other, past the time the guard gives user-svc to answer
+FASTEST = 6000  # sessions a second that a case of new sessions could at most use up
+
+_CLONE = """
+INSERT INTO sessions
+SELECT (jsonb_populate_record(session, jsonb_build_object('id', fresh))).*
+FROM sessions session, unnest($2::uuid[]) AS fresh WHERE session.id = $1
+"""
+
+
+class Case(Struct, frozen=True, kw_only=True):
+    """One row of the result; `prepare` makes the requests of one run, which may end before its time is up."""
+
+    name: str
+    service: Service
+    prepare: Callable[[Span], Awaitable[Iterator[bytes]]]
+    expect: Expect = Expect()
+    baseline: str | None = READ
+    connections: int = MANY
+
+
+def cases(bed: Bed) -> list[Case]:
+    """All of them; each baseline stands before what is compared with it."""
+    work = Work(bed)
+    created = Expect(201)
+    guarded = bed.todo_svc
+    return [
+        Case(name=READ, service=bed.unguarded, prepare=work.read, baseline=None),
+        Case(name="read, same session", service=guarded, prepare=work.read),
+        Case(
+            name="read, new session, Redis",
+            service=guarded,
+            prepare=work.read_primed,
+            expect=Expect(header="x-auth-source: redis"),
+        ),
+        Case(
+            name="read, new session, asked",
+            service=guarded,
+            prepare=work.read_unknown,
+            expect=Expect(header="x-auth-source: user-svc"),
+            connections=FEW,
+        ),
+        Case(name=CREATE, service=bed.unguarded, prepare=work.create, expect=created, baseline=None),
+        Case(name="create, same session", service=guarded, prepare=work.create, expect=created, baseline=CREATE),
+        Case(name="login", service=bed.login_svc, prepare=work.login, connections=FEW),
+    ]
+
+
+class Work:
+    """Makes the requests."""
+
+    def __init__(self, bed: Bed) -> None:
+        self._bed = bed
+        self._keys = KeyRing.parse(bed.keys)
+        self._titles = count(1)
+        self._path = f"/lists/{bed.list_id}/todos?limit={TODOS}"
+
+    async def read(self, _span: Span) -> Iterator[bytes]:
+        """The same session over and over."""
+        return repeat(_request("GET", self._path, self._bed.login()))
+
+    async def read_primed(self, span: Span) -> Iterator[bytes]:
+        """A new session each time, as a login leaves it: user-svc has told Redis."""
+        return await self._read_new(span, primed=True)
+
+    async def read_unknown(self, span: Span) -> Iterator[bytes]:
+        """A new session each time, of which only user-svc knows."""
+        return await self._read_new(span, primed=False)
+
+    async def create(self, _span: Span) -> Iterator[bytes]:
+        """Todos, in a list of their own, so that no run meets the rows of another."""
+        token = self._bed.login()
+        path = f"/lists/{self._bed.new_list(f'Written {next(self._titles)}', token)}/todos"
+        body = msgspec.json.encode({"content": "Buy oat milk", "priority": "high"})
+        return repeat(_request("POST", path, token, body))
+
+    async def login(self, _span: Span) -> Iterator[bytes]:
+        """The password grant."""
+        form = urlencode({"username": EMAIL, "password": PASSWORD}).encode()
+        return repeat(_request("POST", "/auth/jwt/login", None, form, "application/x-www-form-urlencoded"))
+
+    async def _read_new(self, span: Span, *, primed: bool) -> Iterator[bytes]:
+        fresh = [uuid4() for _ in range(int(FASTEST * (span.warmup + span.measured)))]
+        model = session_of(self._bed.login())
+        await self._clone(model, fresh)
+        if primed:
+            await self._prime(model, fresh)
+        owner = self._bed.owner
+        tokens = [mint_token(self._keys, sub=owner, sid=str(session)) for session in fresh]
+        return iter([_request("GET", self._path, token) for token in tokens])
+
+    async def _clone(self, model: UUID, fresh: list[UUID]) -> None:
+        """Copy a session that a login made, in PostgreSQL: thousands of logins would take minutes."""
+        connection = await asyncpg.connect(self._bed.postgres.dsn("user_svc"))
+        try:
+            await connection.execute(_CLONE, model, fresh)
+        finally:
+            await connection.close()
+
+    async def _prime(self, model: UUID, fresh: list[UUID]) -> None:
+        """Copy what the login told Redis."""
+        async with Redis.from_url(self._bed.redis.url) as redis:
+            standing = await redis.get(key(model)) or b""
+            async with redis.pipeline(transaction=False) as pipeline:
+                for session in fresh:
+                    pipeline.set(key(session), standing, ex=600)
+                await pipeline.execute()
+
+
+def _request(
+    method: str, path: str, token: str | None, body: bytes = b"", media_type: str = "application/json"
+) -> bytes:
+    """The bytes of a request; made before the clock runs."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1"]
+    if token:
+        lines.append(f"Authorization: Bearer {token}")
+    if body:
+        lines += [f"Content-Type: {media_type}", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + body

@@ -1,0 +1,146 @@
+"""The command: build the bed, run the cases, show what came out."""
+
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+import uvloop
+from msgspec import Struct
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from devstack.bench.bed import Bed
+from devstack.bench.cases import FEW, MANY, cases
+from devstack.bench.cores import Cores, on, split
+from devstack.bench.load import LoadError, Span
+from devstack.bench.measure import Row, measure
+from devstack.processes import StackError
+from devstack.seed.options import Parser, UsageError, between
+
+WARMUP = 0.5  # seconds
+WORTH_SAYING = 0.01  # share of answers
+
+
+class Options(Struct, frozen=True):
+    """A checked command line."""
+
+    seconds: int
+    rounds: int
+    json: bool
+
+
+class Result(Struct, frozen=True):
+    """What was measured, where and for how long; the object that `--json` prints."""
+
+    python: str
+    cores: int
+    pinned: bool
+    seconds: int
+    rounds: int
+    cases: list[Row]
+
+
+def main(argv: list[str]) -> int:
+    """Run `bench`; returns 0, 1 when it could not measure, 2 for a wrong option, 130 after Ctrl-C."""
+    try:
+        options = parse(argv)
+        result = run(options)
+    except UsageError as error:
+        return _failed(str(error), 2)
+    except (StackError, LoadError) as error:
+        return _failed(str(error), 1)
+    except KeyboardInterrupt:
+        return _failed("stopped; nothing is left running", 130)
+    if options.json:
+        print(msgspec.json.encode(result).decode())
+    else:
+        show(result)
+    return 0
+
+
+def parse(argv: list[str]) -> Options:
+    """Read the command line.
+
+    Raises:
+        UsageError: an option is unknown, or its value is not acceptable.
+
+    """
+    parser = Parser(
+        prog="bench",
+        description="Measure what the guard costs: requests of todo-svc with it, against the same without.",
+    )
+    parser.add_argument("--seconds", type=between(1, 60), default=3, metavar="N", help="of each run (3)")
+    parser.add_argument("--rounds", type=between(1, 99), default=3, metavar="N", help="runs of each case (3)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end and nothing else")
+    return Options(**vars(parser.parse_args(argv)))
+
+
+def run(options: Options) -> Result:
+    """Build the bed, measure on it, and leave nothing of it.
+
+    Raises:
+        StackError: a server did not come up.
+        LoadError: an answer was not what its case is about.
+
+    """
+    cores = split()
+    with tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as folder:
+        _tell("starting PostgreSQL, Valkey and the services...")
+        with Bed(Path(folder), cores) as bed, on(cores.others):
+            span = Span(WARMUP, options.seconds)
+            rows = uvloop.run(measure(cases(bed), span, options.rounds, _tell))
+    return _result(options, cores, rows)
+
+
+def show(result: Result) -> None:
+    """Print a table."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=_conditions(result), caption_justify="left")
+    table.add_column("case", no_wrap=True)
+    for name in ("rps", "p50 ms", "p99 ms", "CPU us", "ratio", "from-to"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in result.cases:
+        cost = "" if row.cpu_us is None else f"{row.cpu_us:,.0f}"
+        ratio = "1" if row.ratio is None else f"{row.ratio:.2f}"
+        spread = f"{row.spread[0]:.2f}-{row.spread[1]:.2f}" if row.spread else ""
+        table.add_row(row.case, f"{row.rps:,.0f}", f"{row.p50_ms:.1f}", f"{row.p99_ms:.1f}", cost, ratio, spread)
+    console = Console()
+    console.print(table)
+    for row in result.cases:
+        if row.strays >= WORTH_SAYING:
+            console.print(
+                f"{row.case}: {row.strays:.0%} of the answers were others and do not count: the machine is busy",
+                highlight=False,
+            )
+
+
+def _result(options: Options, cores: Cores, rows: list[Row]) -> Result:
+    return Result(
+        python=platform.python_version(),
+        cores=len(cores.measured | cores.others),
+        pinned=cores.pinned,
+        seconds=options.seconds,
+        rounds=options.rounds,
+        cases=rows,
+    )
+
+
+def _conditions(result: Result) -> str:
+    place = "a core of its own" if result.pinned else "no core of its own"
+    return (
+        f"one worker on {place}, Python {result.python}, medians of {result.rounds} runs of {result.seconds} s; "
+        f"{MANY} connections, {FEW} for what is slow; PostgreSQL without fsync; ratio of rates, to guard off"
+    )
+
+
+def _tell(line: str) -> None:
+    """Where we are, for a person; not among the results."""
+    if sys.stderr.isatty():
+        print(line, file=sys.stderr)
+
+
+def _failed(line: str, code: int) -> int:
+    print(f"bench: {line}", file=sys.stderr)
+    return code

@@ -1,0 +1,84 @@
+"""Runs the cases in rounds, so that a drift of the machine meets all of them, and takes the medians."""
+
+from collections.abc import Callable, Sequence
+from statistics import median
+
+from msgspec import Struct, structs
+
+from devstack.bench.cases import Case
+from devstack.bench.cores import processor_seconds
+from devstack.bench.load import LoadError, Span, drive
+
+
+class Row(Struct, frozen=True):
+    """What is known of a case; `ratio` is its rate to that of its baseline, `spread` the least and most it was.
+
+    `strays` is the share of answers that were not what the case is about.
+    """
+
+    case: str
+    rps: float
+    p50_ms: float
+    p99_ms: float
+    cpu_us: float | None
+    strays: float
+    baseline: str | None
+    ratio: float | None = None
+    spread: tuple[float, float] | None = None
+
+
+async def measure(cases: list[Case], span: Span, rounds: int, tell: Callable[[str], None]) -> list[Row]:
+    """Every case in every round; `tell` hears which.
+
+    Raises:
+        LoadError: a case got an answer that it is not about; names the case.
+
+    """
+    measured: list[list[Row]] = []
+    for number in range(1, rounds + 1):
+        rows = []
+        for case in cases:
+            tell(f"round {number} of {rounds}: {case.name}")
+            rows.append(await _run(case, span))
+        measured.append(compare(rows))
+    return [middle(runs) for runs in zip(*measured, strict=True)]
+
+
+def compare(rows: list[Row]) -> list[Row]:
+    """Set each rate of a round against that of its baseline."""
+    rate = {row.case: row.rps for row in rows}
+    return [structs.replace(row, ratio=row.rps / rate[row.baseline]) if row.baseline else row for row in rows]
+
+
+def middle(runs: Sequence[Row]) -> Row:
+    """The median of each figure over the rounds."""
+    costs = [run.cpu_us for run in runs if run.cpu_us is not None]
+    ratios = [run.ratio for run in runs if run.ratio is not None]
+    return Row(
+        runs[0].case,
+        median(run.rps for run in runs),
+        median(run.p50_ms for run in runs),
+        median(run.p99_ms for run in runs),
+        median(costs) if costs else None,
+        median(run.strays for run in runs),
+        runs[0].baseline,
+        median(ratios) if ratios else None,
+        (min(ratios), max(ratios)) if ratios else None,
+    )
+
+
+async def _run(case: Case, span: Span) -> Row:
+    requests = await case.prepare(span)
+    before = _processor(case)
+    try:
+        figures = await drive(case.service.port, requests, span, expect=case.expect, connections=case.connections)
+    except (LoadError, OSError) as error:
+        raise LoadError(f"{case.name}: {error}") from None
+    after = _processor(case)
+    cpu = None if before is None or after is None else (after - before) / figures.answers * 1e6
+    return Row(case.name, figures.rps, figures.p50, figures.p99, cpu, figures.strays, case.baseline)
+
+
+def _processor(case: Case) -> float | None:
+    process = case.service.process
+    return processor_seconds(process.pid) if process else None

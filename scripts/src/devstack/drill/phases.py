@@ -1,0 +1,66 @@
+"""The phases of a drill: what is taken away, for how long, and how it comes back."""
+
+from typing import Final
+
+from msgspec import Struct
+
+RETURNS: Final = {"stop": "start", "kill": "start", "pause": "resume"}
+
+
+class Step(Struct, frozen=True):
+    """One thing done to one piece: a verb of `stack`, or `flush` or `rotate`."""
+
+    verb: str
+    piece: str
+
+
+class Phase(Struct, frozen=True):
+    """The steps that take away, `seconds` of that, and the steps that bring back."""
+
+    title: str
+    seconds: float
+    away: tuple[Step, ...]
+    back: tuple[Step, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What `--phases` calls it."""
+        return self.title.lower().replace(" ", "-")
+
+    @property
+    def pieces(self) -> frozenset[str]:
+        """What it touches."""
+        return frozenset(step.piece for step in self.away)
+
+
+def _outage(title: str, *taken: tuple[str, str], seconds: float = 5.0) -> Phase:
+    away = tuple(Step(verb, piece) for verb, piece in taken)
+    # What went last comes back first.
+    back = tuple(Step(RETURNS[step.verb], step.piece) for step in reversed(away))
+    return Phase(title, seconds, away, back)
+
+
+# Redis first: after user-svc was away, todo-svc's circuit breaker may not ask it for a while, and until it does the
+# judge must be mild about what follows where Redis is away too.
+PHASES: Final = (
+    _outage("Redis stopped", ("stop", "redis")),
+    _outage("Redis paused", ("pause", "redis")),
+    _outage("Redis killed", ("kill", "redis")),
+    Phase("Redis flushed", 2.0, (Step("flush", "redis"),)),
+    _outage("user-svc stopped", ("stop", "user-svc")),
+    _outage("user-svc paused", ("pause", "user-svc")),
+    _outage("user-svc killed", ("kill", "user-svc")),
+    _outage("both away", ("kill", "user-svc"), ("stop", "redis")),
+    Phase("key rotated", 1.0, (Step("rotate", "todo-svc"), Step("rotate", "user-svc"))),
+    _outage("PostgreSQL stopped", ("stop", "postgres")),
+    _outage("PostgreSQL paused", ("pause", "postgres")),
+)
+BY_NAME: Final = {phase.name: phase for phase in PHASES}
+SHORT: Final = (
+    "redis-stopped",
+    "redis-flushed",
+    "user-svc-killed",
+    "both-away",
+    "key-rotated",
+    "postgresql-stopped",
+)

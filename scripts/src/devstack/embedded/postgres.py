@@ -1,0 +1,170 @@
+"""A PostgreSQL cluster: made once, started in the foreground on 127.0.0.1 with a password."""
+
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from devstack import process_table
+from devstack.embedded import identity as identities
+from devstack.embedded.identity import Identity
+from devstack.embedded.secret import kept_secret
+from devstack.probes import postgres_answers
+from devstack.processes import BARE_ENVIRONMENT, Launch, Server, StackError, wait_until
+
+USER = "app"
+MAJOR = "18"
+INITDB = (
+    f"--username={USER}",
+    "--auth=scram-sha-256",
+    "--encoding=UTF8",
+    "--no-sync",
+    "--no-instructions",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    f"--locale={'C.UTF-8' if sys.platform == 'linux' else 'C'}",
+)
+# A test's data need not outlive the machine's power; they do outlive a kill.
+FLEETING = (
+    "fsync=off",
+    "full_page_writes=off",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+)
+LEFT_BEHIND = "shared memory block"
+REASONS = ("PANIC:", "FATAL:", "ERROR:", "LOG:  could not", "postgres: ", "initdb: error:", "this system ")
+
+
+class Postgres(Server):
+    """The cluster in `folder`/postgres; it survives any kill, unless made `durable=False`."""
+
+    stop_signal = signal.SIGINT  # fast shutdown
+    patience = 30.0
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        *,
+        durable: bool = True,
+        log: Path | None = None,
+        identity: Identity | None = None,
+    ) -> None:
+        super().__init__("postgres", port, log or folder / "logs/postgres.log")
+        self.folder = folder
+        self.cluster = folder / "postgres"
+        self.durable = durable
+        self.identity = identity or identities.choose()
+        self._password = ""
+
+    def dsn(self, database: str) -> str:
+        """The address of one database, with the password: not for logs."""
+        return f"postgresql://{USER}:{self._password}@127.0.0.1:{self.port}/{database}"
+
+    def prepare(self) -> None:
+        """Make the cluster when there is none; refuse one that cannot work, in words."""
+        super().prepare()
+        if self.cluster.exists():
+            self._check_cluster()
+            self._password = kept_secret(self._password_file)
+        else:
+            self._password = kept_secret(self._password_file)
+            self._make_cluster()
+        self.identity.take_over(self.cluster)
+        self._drop_stale_lock()
+
+    def launch(self) -> Launch:
+        """The postmaster, on TCP only: a socket's path has no room for a long folder."""
+        settings = [
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            *(() if self.durable else FLEETING),
+        ]
+        options = [option for setting in settings for option in ("-c", setting)]
+        data = self.identity.data_path(self.cluster)
+        return Launch(
+            [self.identity.binaries / "postgres", "-D", data, "-p", str(self.port), *options],
+            cwd=self.cluster,
+            env=BARE_ENVIRONMENT,
+            identity=self.identity.leash,
+        )
+
+    def answers(self) -> bool:
+        """Whether it takes logins."""
+        return postgres_answers(self.port)
+
+    def wait_ready(self, timeout: float = 30.0) -> None:
+        """As for every server; after a killed postmaster, try again until its children have noticed."""
+        try:
+            super().wait_ready(timeout)
+        except StackError:
+            if LEFT_BEHIND not in self.recent_log() or timeout <= 0:
+                raise
+            wait_until(lambda: False, 0.2)
+            self.spawn()
+            self.wait_ready(timeout - 1)
+
+    def failure(self) -> str:
+        """PostgreSQL's own reason."""
+        return f"postgres did not start: {_reason(self.recent_log())} (its log is {self.log})"
+
+    @property
+    def _password_file(self) -> Path:
+        return self.folder / "postgres.password"
+
+    def _check_cluster(self) -> None:
+        version = self.cluster / "PG_VERSION"
+        if not version.exists():
+            raise StackError(f"{self.cluster} holds no PostgreSQL data: move it away, or choose another --data folder")
+        if (found := version.read_text(encoding="ascii", errors="replace").strip()) != MAJOR:
+            raise StackError(
+                f"{self.cluster} was written by PostgreSQL {found!r}, this is {MAJOR}:"
+                " move it away, or choose another --data folder"
+            )
+        if not self._password_file.exists():
+            raise StackError(
+                f"{self._password_file} is missing: put it back, or move {self.cluster} away to start anew"
+            )
+
+    def _make_cluster(self) -> None:
+        """Run initdb beside the place, then move: an interrupted one leaves nothing to trip on."""
+        draft = self.cluster.with_name("postgres.new")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700, parents=True)
+        self.identity.take_over(draft)
+        # In the system's temporary folder, where the identity can read it.
+        with tempfile.NamedTemporaryFile("w", encoding="ascii") as password, self.log.open("ab") as log:
+            password.write(self._password)
+            password.flush()
+            self.identity.take_over(Path(password.name))
+            start = log.tell()
+            code = self._initdb(draft, password.name).open(signal.SIGKILL, log.fileno()).wait()
+        if code:
+            said = self.log.read_bytes()[start:].decode(errors="replace")
+            raise StackError(f"the PostgreSQL data folder could not be made: {_reason(said)} (see {self.log})")
+        draft.rename(self.cluster)
+
+    def _initdb(self, folder: Path, password_file: str) -> Launch:
+        data = self.identity.data_path(folder)
+        return Launch(
+            [self.identity.binaries / "initdb", "-D", data, f"--pwfile={password_file}", *INITDB],
+            cwd=folder,
+            env=BARE_ENVIRONMENT,
+            identity=self.identity.leash,
+        )
+
+    def _drop_stale_lock(self) -> None:
+        """PostgreSQL takes any process with the pid of its lock file for itself, even after a reboot."""
+        lock = self.cluster / "postmaster.pid"
+        if lock.exists():
+            first = lock.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0]
+            owner = process_table.read().get(int(first)) if first.isdigit() else None
+            if owner is None or not owner.name.startswith("postgres"):
+                lock.unlink()
+
+
+def _reason(log: str) -> str:
+    lines = [line for line in log.splitlines() if any(reason in line for reason in REASONS)]
+    text = lines[-1] if lines else "it said nothing"
+    return text.partition("] ")[2] or text

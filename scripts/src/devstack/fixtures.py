@@ -1,0 +1,213 @@
+"""pytest plugin: one real PostgreSQL and Valkey per worker, a database per call, a whole stack on demand."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from devstack import control
+from devstack.embedded import Postgres, Valkey
+from devstack.ports import free_port
+from devstack.processes import StackError
+
+DatabaseFactory = Callable[[str], Awaitable[str]]
+READY = "ready\n"
+KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
+KEPT_PREFIXES = ("PYTHON", "COV", "UV_", "LC_")
+
+
+def bare_environment(**variables: str) -> dict[str, str]:
+    """This process' environment without the developer's own settings of the services, plus `variables`."""
+    kept = {
+        name: value for name, value in os.environ.items() if name in KEPT_VARIABLES or name.startswith(KEPT_PREFIXES)
+    }
+    return kept | variables
+
+
+class TestPostgres(Postgres):
+    """A PostgreSQL whose databases come and go with the tests."""
+
+    __test__ = False
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, free_port(), durable=False)
+        self._migrated: set[str] = set()
+
+    async def create_database(self, name: str, template: str | None = None) -> str:
+        """Make a database, a copy of `template` if named; return its DSN."""
+        copied = f' TEMPLATE "{template}" STRATEGY FILE_COPY' if template else ""
+        await self._execute(f'CREATE DATABASE "{name}"{copied}')
+        return self.dsn(name)
+
+    async def drop_database(self, name: str) -> None:
+        """Remove a database, whoever is still connected."""
+        await self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    async def template(self, service: str) -> str:
+        """The name of a database migrated by the service's own `migrate`, made on first use."""
+        name = f"template_{service}"
+        if service not in self._migrated:
+            await self.drop_database(name)
+            await asyncio.to_thread(migrate, service, await self.create_database(name))
+            self._migrated.add(service)
+        return name
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.dsn("postgres"))
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+class RunningStack:
+    """A whole stack started by `up`, steered over its control socket."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.user_url = self.status()["user-svc"]["url"]
+        self.todo_url = self.status()["todo-svc"]["url"]
+
+    def status(self) -> dict[str, Any]:
+        """What `stack status --json` says."""
+        return dict(control.ask(self.data, "status"))
+
+    def start(self, name: str) -> None:
+        """Bring a piece up; return when it is ready."""
+        control.ask(self.data, "start", name)
+
+    def stop(self, name: str) -> None:
+        """End a piece cleanly; return when it is gone."""
+        control.ask(self.data, "stop", name)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL a piece; return when it is gone."""
+        control.ask(self.data, "kill", name)
+
+    def pause(self, name: str) -> None:
+        """Freeze a piece."""
+        control.ask(self.data, "pause", name)
+
+    def resume(self, name: str) -> None:
+        """Thaw a piece."""
+        control.ask(self.data, "resume", name)
+
+    def restore(self) -> None:
+        """Have every piece running again."""
+        for name, piece in self.status().items():
+            if name == "mail":
+                continue
+            if piece["state"] == "paused":
+                self.resume(name)
+            self.start(name)
+
+
+def migrate(service: str, dsn: str) -> None:
+    """Run the service's own `migrate` on an empty database."""
+    environment = bare_environment(
+        ENVIRONMENT="development",
+        DATABASE_URL=dsn,
+        REDIS_URL="redis://127.0.0.1:1/0",
+        JWT_KEYS=f"test:{secrets.token_urlsafe(32)}",
+        USER_SVC_URL="http://127.0.0.1:1",
+    )
+    command = [sys.executable, "-m", service, "migrate"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=50, check=False)
+    if done.returncode:
+        raise StackError(f"{service} migrate ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestPostgres]:
+    """The worker's PostgreSQL; a test that stops or pauses it starts or resumes it."""
+    server = TestPostgres(tmp_path_factory.mktemp("postgres"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """The worker's Valkey; a test that stops or pauses it starts or resumes it."""
+    server = Valkey(tmp_path_factory.mktemp("valkey"), free_port(), durable=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(valkey_server: Valkey) -> str:
+    """The address of an empty Valkey."""
+    valkey_server.resume()
+    if not valkey_server.alive:
+        valkey_server.start()
+    valkey_server.flush()
+    return valkey_server.url
+
+
+@pytest.fixture
+async def database(postgres_server: TestPostgres) -> AsyncIterator[DatabaseFactory]:
+    """A factory: awaited with "user_svc", it gives the DSN of a fresh database with that service's tables."""
+    made: list[str] = []
+
+    async def make(service: str) -> str:
+        made.append(f"{service}_{secrets.token_hex(6)}")
+        return await postgres_server.create_database(made[-1], template=await postgres_server.template(service))
+
+    yield make
+    postgres_server.resume()
+    if not postgres_server.alive:
+        postgres_server.start()
+    for name in made:
+        await postgres_server.drop_database(name)
+
+
+@contextlib.contextmanager
+def started_up(data: Path, *options: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `up` on free ports until the block ends; enter the block when it says `ready`."""
+    ports = [f"--{name}-port={free_port()}" for name in ("user", "todo", "postgres", "redis")]
+    command = [sys.executable, "-m", "devstack", "up", f"--data={data}", *ports, *options]
+    environment = bare_environment(**{"DEVSTACK_RUN": str(data / "run"), **variables})
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            said = list(_until_ready(process.stdout or ()))
+            if said[-1:] != [READY]:
+                raise StackError("up did not start:\n" + "".join(said))
+            yield process
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def _until_ready(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        yield line
+        if line == READY:
+            return
+
+
+@pytest.fixture(scope="session")
+def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """A real `up` on free ports, for the whole session; tests take `stack`."""
+    data = tmp_path_factory.mktemp("stack")
+    with started_up(data, "--no-seed") as process:
+        yield RunningStack(data)
+    if process.returncode:
+        pytest.fail(f"up ended with code {process.returncode}")
+
+
+@pytest.fixture
+def stack(running_stack: RunningStack) -> Iterator[RunningStack]:
+    """The running stack; whatever the test did to its pieces is undone after it."""
+    yield running_stack
+    running_stack.restore()

@@ -1,0 +1,104 @@
+"""The command: options in, the work with its progress, and at the end what was done and who can log in."""
+
+import asyncio
+import sys
+import time
+
+import httpx
+import msgspec
+from msgspec import Struct
+from rich.console import Console
+from rich.table import Table
+
+from devstack.seed.api import Api
+from devstack.seed.content import Account, Content
+from devstack.seed.options import Options, UsageError, parse
+from devstack.seed.progress import Bar, Lines, Progress, Silent
+from devstack.seed.seeder import Seeder
+from devstack.seed.service import SeedError
+
+SHOWN = 10  # users whose credentials are shown at the end
+
+
+class Report(Struct, frozen=True):
+    """What a run has done; the object that `--json` prints."""
+
+    users: list[Account]
+    created: dict[str, int]
+    existing: dict[str, int]
+    seconds: float
+    requests: int
+
+
+def main(argv: list[str]) -> int:
+    """Run `seed`; returns 0, 2 for a wrong option or a service that is away, 130 after Ctrl-C."""
+    try:
+        options = parse(argv)
+        report = asyncio.run(_seed(options))
+    except (UsageError, SeedError) as error:
+        return _failed(str(error), 2)
+    except KeyboardInterrupt:
+        return _failed("stopped; run the same command again to finish", 130)
+    if options.json:
+        print(msgspec.json.encode(report).decode())
+    else:
+        _show(report, options)
+    return 0
+
+
+async def seed(options: Options, client: httpx.AsyncClient, progress: Progress) -> Report:
+    """Check that both services are there, then fill them.
+
+    Raises:
+        SeedError: one is away, or answered what it should not.
+
+    """
+    started = time.monotonic()
+    content = Content(options.seed)
+    api = Api(client, options.user_url, options.todo_url, progress.notice)
+    await api.check()
+    seeder = Seeder(options, content, api, progress)
+    with progress:
+        await seeder.run()
+    return Report(
+        users=[content.account(user) for user in range(min(options.users, SHOWN))],
+        created=seeder.created,
+        existing=seeder.existing,
+        seconds=round(time.monotonic() - started, 3),
+        requests=api.requests,
+    )
+
+
+async def _seed(options: Options) -> Report:
+    limits = httpx.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
+    # trust_env: a proxy set in the environment would be asked for 127.0.0.1 as well
+    async with httpx.AsyncClient(limits=limits, timeout=10, trust_env=False) as client:
+        return await seed(options, client, _progress(options))
+
+
+def _progress(options: Options) -> Progress:
+    if options.json:
+        return Silent()
+    if sys.stdout.isatty():
+        return Bar(options.objects, Console())
+    return Lines(options.objects, sys.stdout)
+
+
+def _show(report: Report, options: Options) -> None:
+    """Say what was done and print the credentials, which are those of development users."""
+    more = options.users - len(report.users)
+    table = Table(caption=f"and {more:,} more" if more else None)
+    for name in ("e-mail", "password"):
+        table.add_column(name, overflow="fold")
+    for account in report.users:
+        table.add_row(account.email, account.password)
+    console = Console()
+    console.print(table)
+    for verb, counts in (("created", report.created), ("already there", report.existing)):
+        console.print(verb, ", ".join(f"{count:,} {kind}" for kind, count in counts.items()), highlight=False)
+    console.print(f"{report.requests:,} requests in {report.seconds:.1f} s", highlight=False)
+
+
+def _failed(line: str, code: int) -> int:
+    print(f"seed: {line}", file=sys.stderr)
+    return code

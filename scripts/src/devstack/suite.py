@@ -1,0 +1,55 @@
+"""`./scripts/test`: pytest on real servers; without arguments every test, and coverage held to its gate."""
+
+import io
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from coverage import Coverage
+
+ROOT = Path(__file__).resolve().parents[3]
+CONFIGURATION = str(ROOT / "pyproject.toml")
+
+
+def main(argv: list[str]) -> int:
+    """Run the tests that pytest's own options choose, or all of them."""
+    words = [absolute(word) for word in argv]
+    os.chdir(ROOT)
+    return int(pytest.main(words)) if words else everything()
+
+
+def absolute(word: str) -> str:
+    """A path the user typed, as it is meant from where they stand; any other word as it is."""
+    name = word.partition("::")[0]
+    typed_elsewhere = Path.cwd() != ROOT and not name.startswith("-") and Path(name).exists()
+    return str(Path.cwd() / word) if typed_elsewhere else word
+
+
+def everything() -> int:
+    """Run every test, measured in all processes; fail if a test does or if too little was covered."""
+    # Each worker starts servers of its own: more of them than cores only wait for each other.
+    workers = str(min(4, os.cpu_count() or 1))
+    measured = Coverage(config_file=CONFIGURATION)
+    measured.erase()
+    measured.start()
+    code = int(pytest.main(["-n", workers, "--dist", "loadgroup"]))
+    measured.stop()
+    measured.save()
+    return code or gate(Coverage(config_file=CONFIGURATION))
+
+
+def gate(coverage: Coverage) -> int:
+    """Put the processes' measurements together; say what was covered, and where not if that is too little."""
+    table = io.StringIO()
+    coverage.combine()
+    covered, needed = coverage.report(file=table), coverage.get_option("report:fail_under")
+    enough = covered >= float(str(needed))
+    if not enough:
+        print(table.getvalue())
+    print(f"coverage: {covered:.1f} % ({needed} % are needed)")
+    return 0 if enough else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

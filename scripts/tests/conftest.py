@@ -1,0 +1,32 @@
+"""Fixtures of the development tools' tests."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devstack.fixtures import RunningStack, started_up
+
+FAKE = Path(__file__).with_name("fake_service.py")
+
+
+@pytest.fixture(scope="session")
+def fake_services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The variables with which `up` starts quick stand-ins instead of the real services."""
+    folder = tmp_path_factory.mktemp("fake")
+    for module in ("user_svc", "todo_svc"):
+        (folder / module).mkdir()
+        (folder / module / "__init__.py").touch()
+        shutil.copy(FAKE, folder / module / "__main__.py")
+    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {"PYTHONPATH": path, "DEVSTACK_RUN": str(folder / "run")}
+
+
+@pytest.fixture(scope="module")
+def fake_stack(tmp_path_factory: pytest.TempPathFactory, fake_services: dict[str, str]) -> Iterator[RunningStack]:
+    """A stack of real servers and stand-in services with two processes each."""
+    data = tmp_path_factory.mktemp("fake-stack")
+    with started_up(data, "--no-seed", "--workers=2", **fake_services):
+        yield RunningStack(data)
