@@ -1,0 +1,84 @@
+"""Waiting for the outbox: what is committed has been delivered, or it is said that it has not."""
+
+import asyncio
+import time
+from typing import Any
+
+import asyncpg
+import pytest
+from prometheus_client import REGISTRY
+from redis.exceptions import ConnectionError as RedisAway
+
+from common.outbox import CHANNEL, LOCK, NOTIFY, Relay
+from common.testing import eventually
+
+SOON = 10.0  # seconds a busy machine may take
+GREETING = "INSERT INTO outbox (topic, payload) VALUES ('greeting', '{\"n\": 1}')"
+
+
+async def test_flush_waits_for_what_is_committed(dsn: str, post: Any, receiver: Any) -> None:
+    """Once it has said so, everything committed before has been delivered."""
+    async with Relay(dsn, receiver) as relay:
+        for number in range(20):
+            await post(number)
+            assert await relay.flush(SOON)
+            assert receiver.received == list(range(number + 1))
+
+
+async def test_flush_that_runs_out_of_time_says_so(dsn: str, post: Any, receiver: Any) -> None:
+    """It is False, in time, and the entry is delivered all the same."""
+    receiver.held = asyncio.Event()
+    async with Relay(dsn, receiver) as relay:
+        await post(1)
+        started = time.perf_counter()
+        assert await relay.flush(0.1) is False
+        assert time.perf_counter() - started < 0.5
+        receiver.held.set()
+        await eventually(lambda: receiver.received)
+
+
+async def test_flush_outlasts_a_failure(dsn: str, post: Any, receiver: Any) -> None:
+    """Who waits while a delivery fails is told when one has succeeded, not before."""
+    receiver.fail = RedisAway("away")
+    async with Relay(dsn, receiver) as relay:
+        await post(1)
+        flushed = asyncio.create_task(relay.flush(SOON))
+        await eventually(lambda: receiver.tried >= 2)
+        assert not flushed.done()
+        receiver.fail = None
+        assert await flushed is True
+        assert receiver.received == [1]
+
+
+async def test_flush_waits_for_the_relay_of_another_process(dsn: str, post: Any, receiver: Any) -> None:
+    """While another process is at it, what it has taken is not yet delivered."""
+    holder = await asyncpg.connect(dsn)
+    transaction = holder.transaction()
+    await transaction.start()
+    await holder.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
+    async with Relay(dsn, receiver) as relay:
+        await post(1)
+        assert await relay.flush(0.3) is False
+        await transaction.rollback()
+        assert await relay.flush(SOON) is True
+        assert receiver.received == [1]
+    await holder.close()
+
+
+async def test_age_of_the_oldest_entry_is_measured(writer: Any, dsn: str, receiver: Any) -> None:
+    """`outbox_oldest_seconds` shows how long Redis has not been told; nothing waiting is zero."""
+    receiver.fail = RedisAway("away")
+    await writer.execute(
+        "INSERT INTO outbox (topic, payload, created_at) VALUES ('greeting', '{\"n\": 1}', now() - interval '100 s')"
+    )
+    async with Relay(dsn, receiver) as relay:
+        await eventually(lambda: receiver.tried)
+        assert REGISTRY.get_sample_value("outbox_oldest_seconds") == pytest.approx(100, abs=SOON)
+        receiver.fail = None
+        assert await relay.flush(SOON)
+        assert REGISTRY.get_sample_value("outbox_oldest_seconds") == 0.0
+
+
+def test_notification_goes_to_the_channel_the_relay_listens_on() -> None:
+    """The statement's text cannot take a parameter there."""
+    assert f"pg_notify('{CHANNEL}'" in NOTIFY

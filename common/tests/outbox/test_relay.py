@@ -1,0 +1,177 @@
+"""The outbox on a real PostgreSQL: delivered when committed, at once, in order, and until it has been."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+import asyncpg
+import pytest
+from redis.exceptions import ConnectionError as RedisAway
+
+from common import outbox
+from common.outbox import Entry, Relay
+from common.testing import eventually
+from devstack.fixtures import TestPostgres
+
+SOON = 10.0  # seconds a busy machine may take
+GREETING = "INSERT INTO outbox (topic, payload) VALUES ('greeting', '{\"n\": 1}')"
+
+
+async def test_entry_is_delivered_within_moments_of_its_commit(left: Any, dsn: str, post: Any, receiver: Any) -> None:
+    """NOTIFY wakes the relay: a tenth of a second, not a poll, separates a commit from its delivery."""
+    async with Relay(dsn, receiver) as relay:
+        assert await relay.flush(SOON)
+        started = time.perf_counter()
+        await post(1)
+        await eventually(lambda: receiver.received)
+        assert time.perf_counter() - started < 0.1
+        [[entry]] = receiver.batches
+        assert await relay.flush(SOON)
+    assert (entry.topic, entry.payload) == ("greeting", '{"n": 1}')
+    assert entry.posted_at == pytest.approx(time.time(), abs=SOON)
+    assert await left() == 0
+
+
+async def test_rolled_back_entry_is_never_delivered(writer: Any, dsn: str, post: Any, receiver: Any) -> None:
+    """What did not happen has no consequences elsewhere."""
+    async with Relay(dsn, receiver) as relay:
+        transaction = writer.transaction()
+        await transaction.start()
+        await post(1)
+        await relay.flush(SOON)
+        await transaction.rollback()
+        await post(2)
+        assert await relay.flush(SOON)
+    assert receiver.received == [2]
+
+
+async def test_entries_come_in_order_whatever_their_number(
+    dsn: str, post: Any, receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch by batch, each once, in the order they were posted."""
+    monkeypatch.setattr(outbox, "BATCH", 10)
+    for number in range(35):
+        await post(number)
+    async with Relay(dsn, receiver) as relay:
+        assert await relay.flush(SOON)
+    assert receiver.received == list(range(35))
+    assert [len(batch) for batch in receiver.batches] == [10, 10, 10, 5]
+
+
+async def test_notification_that_was_lost_costs_a_poll(
+    writer: Any, dsn: str, receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing depends on being told."""
+    monkeypatch.setattr(outbox, "POLL", 0.2)
+    async with Relay(dsn, receiver) as relay:
+        await relay.flush(SOON)
+        await writer.execute(GREETING)
+        await eventually(lambda: receiver.received)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RedisAway("away"), OSError("away"), TimeoutError(), ValueError("odd payload"), asyncpg.UndefinedTableError("x")],
+    ids=lambda error: type(error).__name__,
+)
+async def test_failing_delivery_is_tried_until_it_succeeds(
+    left: Any, dsn: str, post: Any, receiver: Any, error: Exception
+) -> None:
+    """Whatever went wrong, the entries are kept, tried again, and delivered when it goes right."""
+    receiver.fail = error
+    async with Relay(dsn, receiver):
+        await post(1)
+        await eventually(lambda: receiver.tried >= 3)
+        assert await left() == 1
+        receiver.fail = None
+        await eventually(lambda: receiver.received)
+    assert receiver.received == [1]
+
+
+async def test_relay_that_starts_before_the_table_is_there_waits_for_it(
+    writer: Any, dsn: str, post: Any, receiver: Any
+) -> None:
+    """A service may be started before its first migration is through."""
+    await writer.execute("ALTER TABLE outbox RENAME TO later")
+    async with Relay(dsn, receiver) as relay:
+        assert await relay.flush(0.3) is False
+        await writer.execute("ALTER TABLE later RENAME TO outbox")
+        await post(1)
+        await eventually(lambda: receiver.received)
+
+
+async def test_two_relays_share_without_overlap(left: Any, dsn: str, post: Any) -> None:
+    """Two processes drain one table: every entry is delivered once, and never two batches at a time."""
+    received: list[int] = []
+    busy = 0
+
+    async def deliver(_connection: Any, entries: Sequence[Entry]) -> None:
+        nonlocal busy
+        busy += 1
+        assert busy == 1
+        await asyncio.sleep(0)
+        received.extend(entry.id for entry in entries)
+        busy -= 1
+
+    async with Relay(dsn, deliver), Relay(dsn, deliver):
+        for number in range(60):
+            await post(number)
+
+        async def all_delivered() -> bool:
+            return bool(await left() == 0)
+
+        await eventually(all_delivered)
+    assert received == sorted(set(received))
+    assert len(received) == 60
+
+
+async def test_crash_between_delivery_and_its_record_delivers_again(
+    left: Any, dsn: str, post: Any, receiver: Any
+) -> None:
+    """At least once: the next process finds the entry still there."""
+    await post(1)
+    first = type(receiver)()
+
+    async def deliver_and_die(connection: Any, entries: Sequence[Entry]) -> None:
+        await first(connection, entries)
+        connection.terminate()
+        raise asyncio.CancelledError
+
+    relay = Relay(dsn, deliver_and_die)
+    async with relay:
+        await eventually(lambda: first.received)
+    async with Relay(dsn, receiver) as second:
+        assert await second.flush(SOON)
+    assert (first.received, receiver.received, await left()) == ([1], [1], 0)
+
+
+async def test_other_process_takes_over_when_one_dies(writer: Any, dsn: str, post: Any, receiver: Any) -> None:
+    """The lock of a connection that is gone is free, and what it had not delivered is."""
+    stuck = type(receiver)()
+    stuck.held = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(Relay(dsn, stuck))
+        await post(1)
+        await eventually(lambda: stuck.tried)
+        await stack.enter_async_context(Relay(dsn, receiver))
+        await writer.execute(
+            "SELECT pg_terminate_backend(l.pid) FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted"
+            " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        await eventually(lambda: receiver.received, seconds=SOON)
+    assert receiver.received == [1]
+
+
+async def test_restart_of_postgresql_is_survived(dsn: str, receiver: Any, postgres_server: TestPostgres) -> None:
+    """After its return the same relay delivers, with no restart of ours."""
+    async with Relay(dsn, receiver) as relay:
+        assert await relay.flush(SOON)
+        postgres_server.stop()
+        assert not await relay.flush(0.1)
+        postgres_server.start()
+        connection = await asyncpg.connect(dsn)
+        await connection.execute(GREETING)
+        await connection.close()
+        await eventually(lambda: receiver.received)

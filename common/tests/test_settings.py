@@ -1,0 +1,250 @@
+"""Settings: read once, each wrong one named in one line, no value of a secret shown anywhere."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from common import settings as environment
+from common.settings import (
+    DatabaseSettings,
+    DatabaseUrl,
+    HttpUrl,
+    Origin,
+    RedisUrl,
+    Secret,
+    ServerUrl,
+    Settings,
+    SettingsError,
+    load,
+)
+
+REQUIRED = {
+    "DATABASE_URL": "postgresql://ann:geheim@db.example:5432/todos",
+    "REDIS_URL": "redis://:geheim@redis.example",
+}
+
+NO_ORIGIN = "CORS_ORIGINS must be origins such as https://app.example.com, without a path"
+
+
+def refusal(environ: dict[str, str]) -> str:
+    """The one line."""
+    with pytest.raises(SettingsError) as caught:
+        load(Settings, environ)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_required_alone_are_enough() -> None:
+    """Everything else has a default fit for production."""
+    settings = load(Settings, REQUIRED)
+    assert settings.database_url.reveal() == REQUIRED["DATABASE_URL"]
+    assert settings.redis_url.reveal() == REQUIRED["REDIS_URL"]
+    assert (settings.environment, settings.is_development) == ("production", False)
+    assert (settings.log_level, settings.log_format, settings.access_log) == ("INFO", "json", True)
+    assert (settings.cors_origins, settings.docs_login) == ([], None)
+
+
+def test_every_field_is_a_variable() -> None:
+    """Names in capitals, lists between commas, words for booleans."""
+    settings = load(
+        Settings,
+        REQUIRED
+        | {
+            "ENVIRONMENT": "development",
+            "DATABASE_POOL_SIZE": "3",
+            "CORS_ORIGINS": "https://a.example, http://localhost:3000,",
+            "LOG_LEVEL": "DEBUG",
+            "LOG_FORMAT": "console",
+            "ACCESS_LOG": "false",
+            "DOCS_LOGIN": "ann@example.com:geheim",
+        },
+    )
+    assert settings.is_development
+    assert [origin.reveal() for origin in settings.cors_origins] == ["https://a.example", "http://localhost:3000"]
+    assert (settings.database_pool_size, settings.log_level, settings.log_format) == (3, "DEBUG", "console")
+    assert settings.access_log is False
+    assert settings.docs_login is not None
+    assert settings.docs_login.reveal() == "ann@example.com:geheim"
+
+
+def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is handed over by programs; other variables are no concern of ours."""
+    for name, value in REQUIRED.items():
+        monkeypatch.setenv(name, value)
+    assert load(Settings).redis_url.reveal() == REQUIRED["REDIS_URL"]
+
+
+def test_settings_cannot_be_changed() -> None:
+    """What was read at the start holds."""
+    settings: Any = load(Settings, REQUIRED)
+    with pytest.raises(AttributeError):
+        settings.log_level = "DEBUG"
+
+
+def test_all_that_is_wrong_is_named_at_once() -> None:
+    """Nobody has to start five times to learn of five mistakes."""
+    wrong = {"REDIS_URL": "http://x", "LOG_LEVEL": "LOUD", "DATABASE_POOL_SIZE": "0"}
+    assert refusal(wrong) == (
+        "DATABASE_URL is not set; REDIS_URL must look like redis://host:port; "
+        "DATABASE_POOL_SIZE expected `int` >= 1; LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("DATABASE_URL", "", "DATABASE_URL is not set"),
+        ("DATABASE_URL", "mysql://ann:geheim@h/db", "DATABASE_URL must look like postgresql://host:port"),
+        ("DATABASE_URL", "geheim", "DATABASE_URL must look like postgresql://host:port"),
+        ("DATABASE_URL", "postgresql://", "DATABASE_URL must look like postgresql://host:port"),
+        ("DATABASE_URL", "postgresql://h:geheim/db", "DATABASE_URL must look like postgresql://host:port"),
+        ("DATABASE_URL", "postgresql://[geheim/db", "DATABASE_URL must look like postgresql://host:port"),
+        ("REDIS_URL", "redis://h:0", "REDIS_URL must look like redis://host:port"),
+        ("REDIS_URL", "redis://h:65536", "REDIS_URL must look like redis://host:port"),
+        ("DATABASE_POOL_SIZE", "geheim", "DATABASE_POOL_SIZE expected `int`, got `str`"),
+        ("DATABASE_POOL_SIZE", "201", "DATABASE_POOL_SIZE expected `int` <= 200"),
+        ("DATABASE_POOL_SIZE", "1.5", "DATABASE_POOL_SIZE expected `int`, got `str`"),
+        ("ACCESS_LOG", "geheim", "ACCESS_LOG expected `bool`, got `str`"),
+        ("ENVIRONMENT", "geheim", "ENVIRONMENT must be one of production, development"),
+        ("LOG_FORMAT", "geheim", "LOG_FORMAT must be one of json, console"),
+        ("CORS_ORIGINS", "ftp://a.example", "CORS_ORIGINS must look like http://host:port"),
+        ("CORS_ORIGINS", "https://", "CORS_ORIGINS must look like http://host:port"),
+    ],
+)
+def test_wrong_value_is_named_and_not_shown(name: str, value: str, message: str) -> None:
+    """The line says which variable and what is expected, and never what was given."""
+    assert refusal(REQUIRED | {name: value}) == message
+
+
+@pytest.mark.parametrize("value", ["*", "https://*.example", "https://a.example,*"])
+def test_wildcard_origin_is_refused(value: str) -> None:
+    """Answers carry credentials: each origin is named."""
+    assert refusal(REQUIRED | {"CORS_ORIGINS": value}) == (
+        "CORS_ORIGINS must name each origin; * is refused because answers carry credentials"
+    )
+
+
+@pytest.mark.parametrize("more", ["/", "/app", "?", "?q=1", "#top"])
+@pytest.mark.parametrize("origin", ["https://a.example", "http://localhost:3000"])
+def test_more_than_an_origin_is_refused(origin: str, more: str) -> None:
+    """It would never equal what a browser sends (RFC 6454 section 6.2): better said at the start than searched for."""
+    assert refusal(REQUIRED | {"CORS_ORIGINS": origin + more}) == NO_ORIGIN
+
+
+@pytest.mark.parametrize("value", ["null", "a.example", "https://ann:pw@a.example", "https://A.example"])
+def test_what_no_browser_sends_is_refused(value: str) -> None:
+    """A host in capitals, credentials, no scheme: none of them can match."""
+    assert refusal(REQUIRED | {"CORS_ORIGINS": value}) == NO_ORIGIN
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (DatabaseUrl, "postgresql://h/db"),
+        (DatabaseUrl, "postgres://ann:pw@[::1]:5432/db?sslmode=require"),
+        (DatabaseUrl, "postgresql:///db?host=/run/postgresql"),
+        (RedisUrl, "redis://h:6379/0"),
+        (RedisUrl, "rediss://ann:pw@h"),
+        (RedisUrl, "unix:///run/redis.sock?db=1"),
+        (HttpUrl, "http://user-svc:8001"),
+        (HttpUrl, "https://api.example/users"),
+        (Origin, "https://app.example.com"),
+        (Origin, "http://127.0.0.1:8002"),
+    ],
+)
+def test_address_is_kept_as_it_was_given(kind: type[ServerUrl], text: str) -> None:
+    """Each kind takes what its server's own tools take."""
+    assert kind.parse(text).reveal() == text
+
+
+@pytest.mark.parametrize("text", ["http://user-svc:8001/", "http://user-svc:8001//"])
+def test_trailing_slash_is_dropped(text: str) -> None:
+    """Paths are added to it."""
+    assert HttpUrl.parse(text).reveal() == "http://user-svc:8001"
+
+
+@pytest.mark.parametrize("text", ["http:///path", "http://?q", "http://:8001", "http://"])
+def test_service_without_a_host_is_refused(text: str) -> None:
+    """A service that would never be reached is a mistake to name at the start."""
+    with pytest.raises(ValueError, match="must look like http://host:port"):
+        HttpUrl.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "shown"),
+    [
+        (DatabaseUrl, "postgresql://ann:geheim@h:5432/db", "postgresql://***@h:5432/db"),
+        (DatabaseUrl, "postgresql://ann:ge@heim@h/db", "postgresql://***@h/db"),
+        (DatabaseUrl, "postgresql://h/db?user=ann&password=geheim", "postgresql://h/db"),
+        (RedisUrl, "redis://:geheim@h:6379/0", "redis://***@h:6379/0"),
+        (RedisUrl, "redis://h?password=geheim", "redis://h"),
+        (RedisUrl, "unix://:geheim@/run/redis.sock", "unix://***@/run/redis.sock"),
+        (DatabaseUrl, "postgresql://h:5432/db", "postgresql://h:5432/db"),
+    ],
+)
+def test_address_shows_no_password(kind: type[ServerUrl], text: str, shown: str) -> None:
+    """Wherever a password may stand in an address, its repr has none."""
+    assert {repr(kind.parse(text)), str(kind.parse(text)), f"{kind.parse(text)}"} == {shown}
+
+
+def test_settings_show_no_secret() -> None:
+    """Whoever logs or prints the settings shows no password."""
+    settings = load(Settings, REQUIRED | {"DOCS_LOGIN": "ann@example.com:geheim"})
+    assert "geheim" not in repr(settings) + str(msgspec.structs.asdict(settings)) + f"{settings.docs_login}"
+
+
+def test_secret_is_opaque() -> None:
+    """Only `reveal` tells."""
+    secret = Secret.parse("geheim")
+    assert {repr(secret), str(secret), f"{secret}"} == {"***"}
+    assert not hasattr(secret, "__dict__")
+    assert secret.reveal() == "geheim"
+    with pytest.raises(TypeError):
+        msgspec.json.encode(secret)
+
+
+def test_secret_from_a_file(tmp_path: Path) -> None:
+    """`NAME_FILE` is how Docker and Kubernetes hand over secrets; the newline at the end is none of it."""
+    file = tmp_path / "secret"
+    file.write_text("redis://:geheim@h\n")
+    environ = {"DATABASE_URL": REQUIRED["DATABASE_URL"], "REDIS_URL_FILE": str(file)}
+    assert load(Settings, environ).redis_url.reveal() == "redis://:geheim@h"
+
+
+def test_empty_file_is_not_set(tmp_path: Path) -> None:
+    """As an empty variable is not."""
+    file = tmp_path / "secret"
+    file.write_text("\n")
+    assert refusal(REQUIRED | {"REDIS_URL": "", "REDIS_URL_FILE": str(file)}) == "REDIS_URL is not set"
+
+
+def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """Missing, a folder, not text: the variable that names it is named, and why."""
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    for name, why in (("none", "FileNotFoundError"), (".", "IsADirectoryError"), ("binary", "UnicodeDecodeError")):
+        environ = REQUIRED | {"REDIS_URL": "", "REDIS_URL_FILE": str(tmp_path / name)}
+        assert refusal(environ) == f"REDIS_URL cannot be read from the file of REDIS_URL_FILE: {why}"
+
+
+def test_variable_and_file_contradict(tmp_path: Path) -> None:
+    """Which of the two would win is not for us to guess."""
+    assert refusal(REQUIRED | {"REDIS_URL_FILE": str(tmp_path)}) == "REDIS_URL and REDIS_URL_FILE are both set"
+
+
+def test_migration_needs_the_database_alone() -> None:
+    """Whoever migrates needs neither Redis nor keys."""
+    settings = load(DatabaseSettings, {"DATABASE_URL": REQUIRED["DATABASE_URL"]})
+    assert settings.database_url.reveal() == REQUIRED["DATABASE_URL"]
+
+
+def test_variables_of_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`variable` reads one; `set_for_children` sets one where the environment has none."""
+    monkeypatch.setenv("GATEHOUSE_TEST", "theirs")
+    monkeypatch.delenv("GATEHOUSE_OTHER", raising=False)
+    environment.set_for_children("GATEHOUSE_TEST", "ours")
+    environment.set_for_children("GATEHOUSE_OTHER", "ours")
+    assert (environment.variable("GATEHOUSE_TEST"), environment.variable("GATEHOUSE_OTHER")) == ("theirs", "ours")
+    assert environment.variable("GATEHOUSE_NONE") is None
+    monkeypatch.delenv("GATEHOUSE_OTHER")
