@@ -124,7 +124,7 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def nap(seconds: float) -> None:
         naps.append(seconds)
 
-    monkeypatch.setattr("devstack.seed.service.asyncio.sleep", nap)
+    monkeypatch.setattr("devstack.seed.service.sleep", nap)
     return naps
 
 

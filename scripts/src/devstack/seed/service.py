@@ -1,7 +1,7 @@
 """One service as a client reaches it: calls are repeated, within bounds, while it cannot answer."""
 
-import asyncio
 import time
+from asyncio import sleep
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -104,7 +104,7 @@ class Service:
             if attempt == ATTEMPTS or delay > LONGEST_WAIT or silent > LONGEST_SILENCE:
                 raise SeedError(f"{self} {outcome.reason}: {outcome.advice}")
             self._notice(f"waiting: {self} {outcome.reason}")
-            await asyncio.sleep(delay)
+            await sleep(delay)
             if outcome.lost and not call.repeatable:
                 raise LostError(f"{self} {outcome.reason}: {outcome.advice}")
 
