@@ -79,3 +79,22 @@ async def test_stale_connections_are_no_error(redis: Redis, valkey_server: Valke
     valkey_server.stop()
     valkey_server.start()
     assert await redis.ping()
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_cancellation_is_never_lost(redis_url: str, turns: int) -> None:
+    """Wherever in a call it strikes: a caller that was told to end goes on with nothing."""
+    client = connect(RedisUrl.parse(redis_url))
+    await client.ping()
+
+    async def go_on() -> None:
+        await client.set("key", "value")
+        await asyncio.Event().wait()
+
+    caller = asyncio.create_task(go_on())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.wait([caller], timeout=1)
+    assert caller.cancelled()
+    await client.aclose()

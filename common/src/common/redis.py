@@ -1,14 +1,41 @@
 """Redis: a client that fails fast. redis-py's own defaults take four seconds to notice that the server is gone."""
 
-from redis.asyncio import BlockingConnectionPool, Redis
+import asyncio
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from common.settings import RedisUrl
 
 CONNECTIONS = 32
 CONNECT = 0.3  # seconds
 ANSWER = 0.5  # seconds
+
+
+class _Cancellable(AbstractConnection):
+    """redis-py bounds a write by `asyncio.wait_for`, which before Python 3.12 can swallow a cancellation."""
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        limit, self.socket_timeout = self.socket_timeout, None
+        try:
+            async with asyncio.timeout(limit):
+                await super().send_packed_command(command, check_health)
+        except TimeoutError:
+            raise RedisTimeoutError("Redis did not take the command in time") from None
+        finally:
+            self.socket_timeout = limit
+
+
+class _Plain(_Cancellable, Connection):
+    """`redis://`."""
+
+
+class _Encrypted(_Cancellable, SSLConnection):
+    """`rediss://`."""
 
 
 def connect(url: RedisUrl) -> Redis:
@@ -21,6 +48,7 @@ def connect(url: RedisUrl) -> Redis:
         socket_timeout=ANSWER,
         retry=Retry(NoBackoff(), 1),
     )
+    pool.connection_class = _Encrypted if issubclass(pool.connection_class, SSLConnection) else _Plain
     return Redis.from_pool(pool)
 
 
