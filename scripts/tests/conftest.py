@@ -9,7 +9,15 @@ import pytest
 
 from devstack.fixtures import RunningStack, started_up
 
-FAKE = Path(__file__).with_name("fake_service.py")
+HERE = Path(__file__).parent
+FAKE = HERE / "fake_service.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell the tools' tests from the services', whose coverage they do not raise."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.tools)
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,8 @@ def main(argv: list[str]) -> int:
 
 
 def stop(children: list["subprocess.Popen[bytes]"]) -> None:
-    """End as uvicorn does: the workers first."""
+    """End as uvicorn does: the workers first; asked again meanwhile, it goes on with that."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for child in children:
         child.terminate()
         child.wait()

@@ -1,5 +1,6 @@
 """`up`: what it starts, what it refuses, what it leaves behind."""
 
+import asyncio
 import contextlib
 import json
 import signal
@@ -32,6 +33,19 @@ def _up(*options: str, **variables: str) -> "subprocess.CompletedProcess[str]":
 
 def _free_ports() -> list[str]:
     return [f"--{name}-port={free_port()}" for name in ("user", "todo", "postgres", "redis")]
+
+
+@pytest.fixture
+def own_server(postgres_server: TestPostgres) -> Iterator[TestPostgres]:
+    """A PostgreSQL of the user's own, without databases of ours before and after."""
+
+    async def tidy() -> None:
+        for name in ("user_svc", "todo_svc"):
+            await postgres_server.drop_database(name)
+
+    asyncio.run(tidy())
+    yield postgres_server
+    asyncio.run(tidy())
 
 
 def _environment_of(url: str) -> Variables:
@@ -178,45 +192,42 @@ def test_ephemeral_leaves_no_folder(tmp_path: Path, fake_services: Variables) ->
     assert not list(tmp_path.glob("gatehouse-*/postgres*"))
 
 
-async def test_external_server(tmp_path: Path, fake_services: Variables, postgres_server: TestPostgres) -> None:
+async def test_external_server(tmp_path: Path, fake_services: Variables, own_server: TestPostgres) -> None:
     """DATABASE_URL's server is used, given the databases it lacks, and left running."""
-    url = postgres_server.dsn("postgres")
+    url = own_server.dsn("postgres")
     with started_up(tmp_path, "--no-seed", **fake_services, DATABASE_URL=url, REDIS_URL="redis://127.0.0.1:1/0"):
         status = RunningStack(tmp_path).status()
         assert status["postgres"]["state"] == status["redis"]["state"] == "external"
-        assert status["postgres"]["databases"]["user-svc"] == postgres_server.dsn("user_svc")
+        assert status["postgres"]["databases"]["user-svc"] == own_server.dsn("user_svc")
         assert _environment_of(status["user-svc"]["url"])["REDIS_URL"] == "redis://127.0.0.1:1/0"
         with pytest.raises(StackError, match="postgres is external"):
             RunningStack(tmp_path).stop("postgres")
-    connection = await asyncpg.connect(postgres_server.dsn("todo_svc"))
+    connection = await asyncpg.connect(own_server.dsn("todo_svc"))
     await connection.close()
     assert not (tmp_path / "postgres").exists()
-    for name in ("user_svc", "todo_svc"):
-        await postgres_server.drop_database(name)
 
 
 async def test_own_database_of_one_service_wins(
-    tmp_path: Path, fake_services: Variables, postgres_server: TestPostgres
+    tmp_path: Path, fake_services: Variables, own_server: TestPostgres
 ) -> None:
     """USER_DATABASE_URL is used exactly; only the other service's database is created."""
-    servers = {"DATABASE_URL": postgres_server.dsn("postgres"), "USER_DATABASE_URL": "postgresql://elsewhere/mine"}
+    servers = {"DATABASE_URL": own_server.dsn("postgres"), "USER_DATABASE_URL": "postgresql://elsewhere/mine"}
     with started_up(tmp_path, "--no-seed", **fake_services, **servers):
         databases = RunningStack(tmp_path).status()["postgres"]["databases"]
-    assert databases == {"user-svc": "postgresql://elsewhere/mine", "todo-svc": postgres_server.dsn("todo_svc")}
+    assert databases == {"user-svc": "postgresql://elsewhere/mine", "todo-svc": own_server.dsn("todo_svc")}
     with pytest.raises(asyncpg.InvalidCatalogNameError):
-        await asyncpg.connect(postgres_server.dsn("user_svc"))
-    await postgres_server.drop_database("todo_svc")
+        await asyncpg.connect(own_server.dsn("user_svc"))
 
 
-async def test_no_right_to_create(tmp_path: Path, fake_services: Variables, postgres_server: TestPostgres) -> None:
+async def test_no_right_to_create(tmp_path: Path, fake_services: Variables, own_server: TestPostgres) -> None:
     """One line that names the databases to create and the variables to set, without the password."""
-    await postgres_server._execute("CREATE ROLE small LOGIN PASSWORD 'very-secret'")
-    url = f"postgresql://small:very-secret@127.0.0.1:{postgres_server.port}/postgres"
+    await own_server._execute("CREATE ROLE small LOGIN PASSWORD 'very-secret'")
+    url = f"postgresql://small:very-secret@127.0.0.1:{own_server.port}/postgres"
     ended = _up(f"--data={tmp_path}", *_free_ports(), **fake_services, DATABASE_URL=url)
     assert ended.returncode == 1
     assert "create user_svc and todo_svc there, or set USER_DATABASE_URL and TODO_DATABASE_URL" in ended.stderr
     assert "very-secret" not in ended.stderr + ended.stdout
-    await postgres_server._execute("DROP ROLE small")
+    await own_server._execute("DROP ROLE small")
 
 
 def test_external_server_that_is_not_there(tmp_path: Path, fake_services: Variables) -> None:

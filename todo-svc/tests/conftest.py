@@ -42,13 +42,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @in_the_loop(scope="session")
 async def todo_dsn(postgres_server: TestPostgres) -> str:
     """todo-svc's database, one per worker: owners keep the tests apart, as they do in production."""
-    return await postgres_server.create_database("todo_svc", await postgres_server.template("todo_svc"))
+    return await postgres_server.create_database("pair_todo_svc", await postgres_server.template("todo_svc"))
 
 
 @in_the_loop(scope="session")
 async def user_dsn(postgres_server: TestPostgres) -> str:
     """user-svc's database, one per worker."""
-    return await postgres_server.create_database("user_svc", await postgres_server.template("user_svc"))
+    return await postgres_server.create_database("pair_user_svc", await postgres_server.template("user_svc"))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ from devstack.processes import StackError
 
 DatabaseFactory = Callable[[str], Awaitable[str]]
 READY = "ready\n"
+PATIENCE = 40  # seconds: every piece may take its own 15 to end
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
 KEPT_PREFIXES = ("PYTHON", "COV", "UV_", "LC_")
 
@@ -175,7 +177,7 @@ def started_up(data: Path, *options: str, **variables: str) -> Iterator[subproce
     """Run `up` on free ports until the block ends; enter the block when it says `ready`."""
     ports = [f"--{name}-port={free_port()}" for name in ("user", "todo", "postgres", "redis")]
     command = [sys.executable, "-m", "devstack", "up", f"--data={data}", *ports, *options]
-    environment = bare_environment(**{"DEVSTACK_RUN": str(data / "run"), **variables})
+    environment = bare_environment(**{"DEVSTACK_RUN": str(data / "run"), "PYTHONFAULTHANDLER": "1", **variables})
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
@@ -186,7 +188,17 @@ def started_up(data: Path, *options: str, **variables: str) -> Iterator[subproce
             yield process
         finally:
             process.terminate()
-            process.communicate()
+            _await_end(process)
+
+
+def _await_end(process: "subprocess.Popen[str]") -> None:
+    """Return when it has ended; one that hangs says where (PYTHONFAULTHANDLER) and fails the test."""
+    try:
+        process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        said, _ = process.communicate()
+        raise StackError(f"up did not end within {PATIENCE} seconds:\n{said}") from None
 
 
 def _until_ready(lines: Iterable[str]) -> Iterator[str]:
