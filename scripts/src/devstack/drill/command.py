@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -48,18 +49,19 @@ async def drill(options: Options) -> Journal:
         StackError: the stack could not be started or steered, or does not take the drill's users.
 
     """
+    end = time.monotonic() + options.limit
     print("starting a stack of its own ..." if options.data is None else f"drilling {options.data} ...", flush=True)
     async with running(options.data) as stack, Wire(stack.urls) as wire:
         sessions = Sessions()
         await sessions.prepare(wire)
         stack.learn_key(next(sessions.steady))
         try:
-            return await _play(options, stack, wire, sessions)
+            return await _play(options, stack, wire, sessions, end=end)
         except ExceptionGroup as failures:
             raise _first(failures) from None
 
 
-async def _play(options: Options, stack: Stack, wire: Wire, sessions: Sessions) -> Journal:
+async def _play(options: Options, stack: Stack, wire: Wire, sessions: Sessions, *, end: float) -> Journal:
     todo, user = (Processes(stack, wire, name) for name in ("todo-svc", "user-svc"))
     recovery = Recovery(stack, wire, sessions, todo, user)
     if not await recovery.wait(LAST_PATIENCE):
@@ -72,7 +74,7 @@ async def _play(options: Options, stack: Stack, wire: Wire, sessions: Sessions) 
         ended = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(traffic.run(options.rate, ended))
-            await conductor.play(options.phases, end=options.limit, patience=options.patience)
+            await conductor.play(options.phases, end=journal.at(end), patience=options.patience)
             ended.set()
     journal.written = sum(map(len, traffic.written.values()))
     journal.lost = await lost(wire, sessions, traffic.written)

@@ -14,7 +14,6 @@ from devstack.drill.stack import Stack
 
 CALM: Final = 2.0  # seconds with nothing away, at the beginning and at the end
 LAST_PATIENCE: Final = 35.0  # at the end: a circuit breaker stays open for 30 seconds at most
-RETURN: Final = 8.0  # seconds a phase is likely to need besides its own
 
 
 class Conductor:
@@ -44,7 +43,7 @@ class Conductor:
             await self._calm(chapter)
 
     def _obstacle(self, phase: Phase, end: float) -> str | None:
-        late = self._journal.now + phase.seconds + RETURN > end
+        late = self._journal.now + phase.length > end
         return self._stack.obstacle(phase) or ("no time was left" if late else None)
 
     async def _calm(self, chapter: Chapter) -> None:

@@ -1,5 +1,6 @@
 """The drill's users and their sessions: some work all the time, some were never seen, some are dead."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -77,8 +78,8 @@ class Sessions:
         for number in range(USERS):
             await self._settle(wire, Account(f"drill-{run}-{number}@example.com", secrets.token_urlsafe(16)))
         self.steady = cycle([await self.open(wire, account) for account in self.accounts * 2])
-        for number in range(STOCK):
-            self.unseen.append(await self.open(wire, self.accounts[number % USERS]))
+        for _ in range(STOCK // USERS):
+            self.unseen.extend(await asyncio.gather(*(self.open(wire, account) for account in self.accounts)))
 
     async def open(self, wire: Wire, account: Account) -> Session:
         """Log in, while everything is there."""
