@@ -23,6 +23,7 @@ async def test_database_is_migrated_and_fresh(database: DatabaseFactory, service
 
 
 @pytest.mark.e2e
+@pytest.mark.xdist_group("stack")
 def test_stack_is_whole_again(stack: RunningStack) -> None:
     """After the kill of every piece, `restore` brings all back to ready at the same addresses."""
     for name in ("postgres", "redis", "user-svc", "todo-svc"):
@@ -33,6 +34,7 @@ def test_stack_is_whole_again(stack: RunningStack) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.xdist_group("stack")
 def test_line_to_paste_works_as_it_stands(stack: RunningStack) -> None:
     """The demo user's list is what the printed pipeline shows."""
     ports = [urlsplit(url).port or 0 for url in (stack.user_url, stack.todo_url)]

@@ -77,6 +77,7 @@ def test_an_absent_service_is_one_line(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.e2e
+@pytest.mark.xdist_group("stack")
 def test_json_is_all_there_is(stack: RunningStack) -> None:
     """With --json stdout is one object and stderr is empty; who is in it can log in."""
     where = ["--user-url", stack.user_url, "--todo-url", stack.todo_url]
@@ -93,6 +94,7 @@ def test_json_is_all_there_is(stack: RunningStack) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.xdist_group("stack")
 def test_a_person_is_shown_credentials_and_no_token(stack: RunningStack) -> None:
     """Without --json there are lines of progress, then the credentials of the first ten users; never a token."""
     where = ["--user-url", stack.user_url, "--todo-url", stack.todo_url]
@@ -107,6 +109,7 @@ def test_a_person_is_shown_credentials_and_no_token(stack: RunningStack) -> None
 
 
 @pytest.mark.e2e
+@pytest.mark.xdist_group("stack")
 def test_ctrl_c_is_one_line(stack: RunningStack) -> None:
     """Ctrl-C ends it with 130 and says how to finish."""
     where = ["--user-url", stack.user_url, "--todo-url", stack.todo_url]

@@ -18,12 +18,14 @@ from devstack import control
 from devstack.embedded import Postgres, Valkey
 from devstack.ports import free_port
 from devstack.processes import StackError
+from devstack.up.service import Service
 
 DatabaseFactory = Callable[[str], Awaitable[str]]
 READY = "ready\n"
 PATIENCE = 40  # seconds: every piece may take its own 15 to end
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
 KEPT_PREFIXES = ("PYTHON", "COV", "UV_", "LC_")
+QUICK_PASSWORDS = {"ARGON2_MEMORY_KIB": "8", "ARGON2_PASSES": "1"}
 
 
 def bare_environment(**variables: str) -> dict[str, str]:
@@ -75,8 +77,8 @@ class RunningStack:
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        self.user_url = self.status()["user-svc"]["url"]
-        self.todo_url = self.status()["todo-svc"]["url"]
+        self.user_url: str = self.status()["user-svc"]["url"]
+        self.todo_url: str = self.status()["todo-svc"]["url"]
 
     def status(self) -> dict[str, Any]:
         """What `stack status --json` says."""
@@ -101,6 +103,24 @@ class RunningStack:
     def resume(self, name: str) -> None:
         """Thaw a piece."""
         control.ask(self.data, "resume", name)
+
+    def another_todo_svc(self, folder: Path, *, workers: int = 1, user_url: str | None = None) -> Service:
+        """One more todo-svc on the stack's servers, not yet started; it may look for user-svc elsewhere."""
+        status = self.status()
+        service = Service("todo-svc", folder, free_port(), workers)
+        service.environment = bare_environment(
+            ENVIRONMENT="development",
+            DATABASE_URL=status["postgres"]["databases"]["todo-svc"],
+            REDIS_URL=status["redis"]["url"],
+            JWT_KEYS=self.keys,
+            USER_SVC_URL=user_url or self.user_url,
+        )
+        return service
+
+    @property
+    def keys(self) -> str:
+        """Its JWT_KEYS."""
+        return (self.data / "jwt-key").read_text().strip()
 
     def restore(self) -> None:
         """Have every piece running again."""
@@ -208,11 +228,27 @@ def _until_ready(lines: Iterable[str]) -> Iterator[str]:
             return
 
 
+@contextlib.contextmanager
+def started(*services: Service) -> Iterator[None]:
+    """Run these side by side until the block ends; enter the block when all are ready."""
+    try:
+        for service in services:
+            service.prepare()
+            service.spawn()
+        for service in services:
+            service.wait_ready()
+            service.wait_healthy()
+        yield
+    finally:
+        for service in services:
+            service.kill()
+
+
 @pytest.fixture(scope="session")
 def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """A real `up` on free ports, for the whole session; tests take `stack`."""
+    """A real `up` on free ports, for the whole session; tests take `stack`, and are of the xdist group `stack`."""
     data = tmp_path_factory.mktemp("stack")
-    with started_up(data, "--no-seed") as process:
+    with started_up(data, "--no-seed", **QUICK_PASSWORDS) as process:
         yield RunningStack(data)
     if process.returncode:
         pytest.fail(f"up ended with code {process.returncode}")

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of standing on real processes: sessions, Redis, and a stack of two workers a service."""
+"""Fixtures for the tests of standing on real processes: sessions, Redis, and a todo-svc of two workers."""
 
 import asyncio
 import secrets
@@ -13,19 +13,20 @@ from common.auth.channel import identity
 from common.auth.standing import READY
 from common.redis import connect
 from common.settings import RedisUrl
-from devstack.fixtures import RunningStack, started_up
+from devstack.fixtures import RunningStack, started
 
-CHEAP = {"ARGON2_MEMORY_KIB": "8", "ARGON2_PASSES": "1"}
 PASSWORD = "correct-horse-battery"
 AT_ONCE = 16  # user-svc's queue of passwords is bounded, and its length no matter here
 
 
 @pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """A real `up` with two processes a service; tests take `stack`."""
-    data = tmp_path_factory.mktemp("pair")
-    with started_up(data, "--no-seed", "--workers=2", **CHEAP):
-        yield RunningStack(data)
+def pair(running_stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """The running stack, but its todo-svc is another, of two processes; tests take `stack`."""
+    todo_svc = running_stack.another_todo_svc(tmp_path_factory.mktemp("pair"), workers=2)
+    with started(todo_svc):
+        pair = RunningStack(running_stack.data)
+        pair.todo_url = todo_svc.url
+        yield pair
 
 
 @pytest.fixture
