@@ -24,6 +24,7 @@ from common.telemetry.metrics import OUTBOX_OLDEST
 CHANNEL: Final = "outbox"  # of LISTEN and NOTIFY
 BATCH: Final = 500
 POLL: Final = 5.0  # seconds, in case a notification was lost
+FAREWELL: Final = 1.5  # seconds for what is still to be delivered at the end; above the longest pause between two tries
 LOCK: Final = 7_164_403_150_962_311_002  # one relay at a time drains, so that nothing is overtaken
 
 # The end of a statement whose CTE `posted` inserted into outbox: wakes the relays when it commits.
@@ -63,7 +64,8 @@ Deliver = Callable[["asyncpg.Connection[asyncpg.Record]", Sequence[Entry]], Awai
 class Relay:
     """Delivers entries in order, woken by whoever commits one; what could not be delivered is tried again until it is.
 
-    Entries may be delivered twice (a crash between delivery and its record): `deliver` must not mind.
+    Entries may be delivered twice (a crash between delivery and its record): `deliver` must not mind. Before it ends it
+    delivers what is left, if that can be done soon: while the service is away nobody else will.
     """
 
     def __init__(self, dsn: str, deliver: Deliver) -> None:
@@ -81,6 +83,8 @@ class Relay:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._task and not self._task.done():
+            await self.flush(FAREWELL)
         self._ended = True
         await end(self._task)
 

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 from redis.exceptions import ConnectionError as RedisAway
 
-from common.outbox import CHANNEL, LOCK, NOTIFY, Relay
+from common.outbox import CHANNEL, FAREWELL, LOCK, NOTIFY, Relay
 from common.testing import eventually
 
 SOON = 10.0  # seconds a busy machine may take
@@ -63,6 +63,27 @@ async def test_flush_waits_for_the_relay_of_another_process(dsn: str, post: Any,
         assert await relay.flush(SOON) is True
         assert receiver.received == [1]
     await holder.close()
+
+
+async def test_what_is_left_is_delivered_before_the_end(dsn: str, post: Any, receiver: Any) -> None:
+    """A process that is told to end while it waits for its next try takes nothing with it."""
+    receiver.fail = RedisAway("away")
+    async with Relay(dsn, receiver):
+        await post(1)
+        await eventually(lambda: receiver.tried)
+        receiver.fail = None
+    assert receiver.received == [1]
+
+
+async def test_the_end_does_not_wait_for_ever(left: Any, dsn: str, post: Any, receiver: Any) -> None:
+    """What cannot be delivered stays where it is, for whoever comes next."""
+    receiver.fail = RedisAway("away")
+    async with Relay(dsn, receiver):
+        await post(1)
+        await eventually(lambda: receiver.tried)
+        started = time.perf_counter()
+    assert time.perf_counter() - started < FAREWELL + 1
+    assert await left() == 1
 
 
 async def test_age_of_the_oldest_entry_is_measured(writer: Any, dsn: str, receiver: Any) -> None:
