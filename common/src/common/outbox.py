@@ -74,6 +74,7 @@ class Relay:
         self._news = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
+        self._behind = False  # something was taken and is not delivered yet
         self._ended = False
 
     async def __aenter__(self) -> Self:
@@ -83,7 +84,7 @@ class Relay:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._task and not self._task.done():
+        if (self._behind or self._waiting) and self._task and not self._task.done():
             await self.flush(FAREWELL)
         self._ended = True
         await end(self._task)
@@ -122,6 +123,7 @@ class Relay:
                 except BaseException:
                     self._waiting = waiting + self._waiting
                     raise
+                self._behind = False
                 pause.reset()
                 _tell(waiting)
                 with suppress(TimeoutError):
@@ -140,6 +142,7 @@ class Relay:
                 entries = [Entry(row[0], row[1], row[2], row[3].timestamp()) for row in rows]
                 OUTBOX_OLDEST.set(max(0.0, time.time() - entries[0].posted_at) if entries else 0.0)
                 if entries:
+                    self._behind = True
                     await self._deliver(connection, entries)
                     await connection.execute(_DONE, [entry.id for entry in entries])
                 full = len(entries) == BATCH
