@@ -19,8 +19,8 @@ def test_user_on_the_wire() -> None:
 
 def test_token_response_on_the_wire() -> None:
     """RFC 6749 section 5.1."""
-    assert msgspec.json.encode(TokenResponse("a.b.c", "bearer", 600)) == (
-        b'{"access_token":"a.b.c","token_type":"bearer","expires_in":600}'
+    assert msgspec.json.encode(TokenResponse("a.b.c", "bearer", 600, "r")) == (
+        b'{"access_token":"a.b.c","token_type":"bearer","expires_in":600,"refresh_token":"r"}'
     )
 
 

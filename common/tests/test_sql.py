@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from common.database import Database
+from common.errors import Unprocessable
 from common.http.paging import Keyset, Position
 from common.sql import Owned, like
 from devstack.fixtures import TestPostgres
@@ -93,5 +94,15 @@ async def test_equal_values_are_told_apart_by_id(things: Database) -> None:
 async def test_wildcards_are_taken_literally(things: Database, text: str, found: list[str]) -> None:
     """Whoever searches for a percent sign finds a percent sign."""
     names: list[Any] = ["50%", "a_b", "aXb", "a\\b"]
-    rows = await things.rows("SELECT name FROM unnest($1::text[]) AS name WHERE name ILIKE $2", names, like(text))
+    rows = await things.rows(
+        "SELECT name FROM unnest($1::text[]) AS name WHERE name ILIKE $2", names, like(text, place="query.name")
+    )
     assert sorted(row["name"] for row in rows) == found
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\N{REPLACEMENT CHARACTER}b"])
+def test_what_no_row_can_hold_is_refused(text: str) -> None:
+    """PostgreSQL has no NUL; the refusal is a 422 that names the place, and no failing statement."""
+    with pytest.raises(Unprocessable) as refusal:
+        like(text, place="query.name")
+    assert [error.location for error in refusal.value.errors] == ["query.name"]

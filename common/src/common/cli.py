@@ -20,10 +20,12 @@ S = TypeVar("S", bound=environment.DatabaseSettings)
 def load_or_exit(service: str, kind: type[S]) -> S:
     """Read the settings, or end with exit code 2 and one line that names what is wrong."""
     try:
-        return environment.load(kind)
+        settings = environment.load(kind)
+        settings.check()
     except environment.SettingsError as error:
         sys.stderr.write(f"{service}: {error}\n")
         raise SystemExit(2) from None
+    return settings
 
 
 def commands(service: str, *, settings: type[environment.Settings], migrations: Path) -> click.Group:

@@ -86,6 +86,12 @@ class Database:
             row: asyncpg.Record | None = await connection.fetchrow(statement, *arguments)
             return row
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        """A connection for statements that stand or fall together, committed before the block is left."""
+        async with self._connection() as connection, connection.transaction():
+            yield connection
+
     async def answers(self) -> bool:
         """Whether PostgreSQL answers now, for readiness."""
         try:

@@ -1,5 +1,6 @@
 """What crosses the wire between services, and what every service says in the same shape."""
 
+from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -24,6 +25,29 @@ class TokenResponse(Struct, frozen=True):
     access_token: str
     token_type: str
     expires_in: int
+    refresh_token: str
+
+
+class UserEvent(Struct, frozen=True):
+    """Something happened to an account; the `sequence` of a deletion is its place among all deletions."""
+
+    type: str
+    user: UUID
+    sequence: int = 0
+
+
+class ErasedUser(Struct, frozen=True):
+    """An account that was deleted."""
+
+    sequence: int
+    user: UUID
+    erased_at: datetime
+
+
+class ErasedUsers(Struct, frozen=True):
+    """A stretch of the deletions, in order; an empty one is the end."""
+
+    items: list[ErasedUser]
 
 
 class Page(Struct, Generic[T], frozen=True):

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
@@ -13,7 +13,7 @@ import asyncpg
 import structlog
 from advanced_alchemy.base import AdvancedDeclarativeBase, CommonTableAttributes
 from msgspec import Struct
-from sqlalchemy import BigInteger, DateTime, Identity, Text, func
+from sqlalchemy import BigInteger, DateTime, Identity, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -23,16 +23,23 @@ from common.telemetry.metrics import OUTBOX_OLDEST
 
 CHANNEL: Final = "outbox"  # of LISTEN and NOTIFY
 BATCH: Final = 500
-POLL: Final = 5.0  # seconds, in case a notification was lost
+POLL: Final = 1.0  # seconds, for what was put off, and in case a notification was lost
 FAREWELL: Final = 1.5  # seconds for what is still to be delivered at the end; above the longest pause between two tries
-LOCK: Final = 7_164_403_150_962_311_002  # one relay at a time drains, so that nothing is overtaken
+LOCK: Final = 716_440_315  # with the topic: one relay at a time drains it, so that nothing is overtaken
 
 # The end of a statement whose CTE `posted` inserted into outbox: wakes the relays when it commits.
 NOTIFY: Final = "SELECT pg_notify('outbox', '') FROM posted LIMIT 1"
 
-_WAIT = "SELECT pg_advisory_xact_lock($1)"  # a statement of its own: the next one must see what the holder has done
-_TAKE = "SELECT id, topic, payload, created_at FROM outbox ORDER BY id LIMIT $1"
+# A statement of its own: the next one must see what the holder has done.
+_WAIT = "SELECT pg_advisory_xact_lock($1, hashtext($2))"
+_TAKE = """
+SELECT id, payload, created_at, attempts FROM outbox WHERE topic = $1 AND not_before <= now() ORDER BY id LIMIT $2
+"""
 _DONE = "DELETE FROM outbox WHERE id = ANY($1)"
+_LATER = """
+UPDATE outbox SET attempts = attempts + 1, not_before = now() + least(2 ^ attempts, 300) * interval '1 second'
+WHERE id = ANY($1)
+"""
 
 _log = structlog.get_logger()
 
@@ -47,30 +54,37 @@ class OutboxRow(CommonTableAttributes, AdvancedDeclarativeBase):
     topic: Mapped[str] = mapped_column(Text)
     payload: Mapped[dict[str, Any]] = mapped_column(JSONB)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    not_before: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
 class Entry(Struct, frozen=True):
-    """One thing to do elsewhere; `payload` is JSON, `posted_at` seconds since the epoch."""
+    """One thing to do elsewhere; `payload` is JSON, `posted_at` in seconds since the epoch, `attempts` that failed."""
 
     id: int
-    topic: str
     payload: str
     posted_at: float
+    attempts: int
 
 
-Deliver = Callable[["asyncpg.Connection[asyncpg.Record]", Sequence[Entry]], Awaitable[None]]
+# Does it, and names the entries to try again later; an exception has all of them tried again at once.
+Deliver = Callable[["asyncpg.Connection[asyncpg.Record]", Sequence[Entry]], Awaitable[Collection[int]]]
 
 
 class Relay:
-    """Delivers entries in order, woken by whoever commits one; what could not be delivered is tried again until it is.
+    """Delivers a topic's entries in order, woken by whoever commits one, and tries again until it has.
 
-    Entries may be delivered twice (a crash between delivery and its record): `deliver` must not mind. Before it ends it
-    delivers what is left, if that can be done soon: while the service is away nobody else will.
+    Entries may be delivered twice (a crash between delivery and its record), at most `batch` of them: `deliver` must
+    not mind. Before it ends it delivers what is left, if that can be done soon: while the service is away nobody else
+    will.
     """
 
-    def __init__(self, dsn: str, deliver: Deliver) -> None:
+    def __init__(self, dsn: str, topic: str, deliver: Deliver, *, batch: int = BATCH) -> None:
         self._dsn = dsn
+        self._topic = topic
         self._deliver = deliver
+        self._batch = batch
+        self._oldest = OUTBOX_OLDEST.labels(topic)
         self._news = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
@@ -78,7 +92,7 @@ class Relay:
         self._ended = False
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="outbox relay")
+        self._task = asyncio.create_task(self._run(), name=f"outbox relay of {self._topic}")
         return self
 
     async def __aexit__(
@@ -107,7 +121,7 @@ class Relay:
             except Exception as error:  # noqa: BLE001 - whatever it is, what is committed must be delivered in the end
                 if self._ended:  # a rollback on a dead connection has swallowed the cancellation
                     return
-                _log.warning("outbox waits", error=type(error).__name__)
+                _log.warning("outbox waits", topic=self._topic, error=type(error).__name__)
                 await pause.take()
 
     async def _follow(self, pause: "_Pause") -> None:
@@ -137,16 +151,18 @@ class Relay:
         full = True
         while full:
             async with connection.transaction():
-                await connection.execute(_WAIT, LOCK)
-                rows = await connection.fetch(_TAKE, BATCH)
-                entries = [Entry(row[0], row[1], row[2], row[3].timestamp()) for row in rows]
-                OUTBOX_OLDEST.set(max(0.0, time.time() - entries[0].posted_at) if entries else 0.0)
+                await connection.execute(_WAIT, LOCK, self._topic)
+                rows = await connection.fetch(_TAKE, self._topic, self._batch)
+                entries = [Entry(row[0], row[1], row[2].timestamp(), row[3]) for row in rows]
+                self._oldest.set(max(0.0, time.time() - entries[0].posted_at) if entries else 0.0)
                 if entries:
                     self._behind = True
-                    await self._deliver(connection, entries)
-                    await connection.execute(_DONE, [entry.id for entry in entries])
-                full = len(entries) == BATCH
-        OUTBOX_OLDEST.set(0.0)
+                    later = set(await self._deliver(connection, entries))
+                    await connection.execute(_DONE, [entry.id for entry in entries if entry.id not in later])
+                    if later:
+                        await connection.execute(_LATER, list(later))
+                full = len(entries) == self._batch
+        self._oldest.set(0.0)
 
 
 class _Pause:

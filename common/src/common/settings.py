@@ -116,6 +116,14 @@ class DatabaseSettings(Struct, frozen=True, kw_only=True):
 
     database_url: DatabaseUrl
 
+    def check(self) -> None:
+        """What no field can say alone; a program that starts calls it.
+
+        Raises:
+            SettingsError: one line that says what to set.
+
+        """
+
 
 class Settings(DatabaseSettings, frozen=True, kw_only=True):
     """What every service is told."""

@@ -3,6 +3,8 @@
 from typing import Any
 from uuid import UUID
 
+from common.dto import FieldError
+from common.errors import Unprocessable
 from common.http.paging import Keyset, Position
 
 
@@ -35,7 +37,15 @@ class Owned:
         return " AND ".join(self._conditions)
 
 
-def like(text: str) -> str:
-    """A pattern that finds `text` anywhere, its own wildcards taken literally."""
+def like(text: str, *, place: str) -> str:
+    """A pattern that finds `text` anywhere, its own wildcards taken literally; `place` names where it came from.
+
+    Raises:
+        Unprocessable: PostgreSQL has no such text.
+
+    """
+    if "\0" in text or "\N{REPLACEMENT CHARACTER}" in text:  # Litestar puts the latter for what is no UTF-8
+        error = FieldError(place, "holds a NUL, or what is no UTF-8")
+        raise Unprocessable("the search is not acceptable", errors=[error])
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"

@@ -1,7 +1,8 @@
 """An outbox on a real PostgreSQL, somebody who posts, and a place that things are delivered to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -29,16 +30,17 @@ class Outbox(OutboxRow):
 
 
 class Receiver:
-    """The place things are delivered to; `fail` is raised as long as it is set, `held` waited for."""
+    """The place things are delivered to; `fail` is raised while it is set, `held` waited for, `later` put off once."""
 
     def __init__(self) -> None:
         self.received: list[int] = []
         self.batches: list[Sequence[Entry]] = []
         self.fail: BaseException | None = None
         self.held: asyncio.Event | None = None
+        self.later: set[int] = set()
         self.tried = 0
 
-    async def __call__(self, _connection: Any, entries: Sequence[Entry]) -> None:
+    async def __call__(self, _connection: Any, entries: Sequence[Entry]) -> Collection[int]:
         """Take them, if it can be done."""
         self.tried += 1
         if self.held is not None:
@@ -46,7 +48,13 @@ class Receiver:
         if self.fail is not None:
             raise self.fail
         self.batches.append(entries)
-        self.received += [int(entry.payload.strip("{} \n").split(":")[1]) for entry in entries]
+        put_off, self.later = {entry.id for entry in entries if _number(entry) in self.later}, set()
+        self.received += [_number(entry) for entry in entries if entry.id not in put_off]
+        return put_off
+
+
+def _number(entry: Entry) -> int:
+    return int(json.loads(entry.payload)["n"])
 
 
 @pytest.fixture(scope="package")

@@ -13,12 +13,13 @@ from common.outbox import CHANNEL, FAREWELL, LOCK, NOTIFY, Relay
 from common.testing import eventually
 
 SOON = 10.0  # seconds a busy machine may take
+TOPIC = "greeting"
 GREETING = "INSERT INTO outbox (topic, payload) VALUES ('greeting', '{\"n\": 1}')"
 
 
 async def test_flush_waits_for_what_is_committed(dsn: str, post: Any, receiver: Any) -> None:
     """Once it has said so, everything committed before has been delivered."""
-    async with Relay(dsn, receiver) as relay:
+    async with Relay(dsn, TOPIC, receiver) as relay:
         for number in range(20):
             await post(number)
             assert await relay.flush(SOON)
@@ -28,7 +29,7 @@ async def test_flush_waits_for_what_is_committed(dsn: str, post: Any, receiver: 
 async def test_flush_that_runs_out_of_time_says_so(dsn: str, post: Any, receiver: Any) -> None:
     """It is False, in time, and the entry is delivered all the same."""
     receiver.held = asyncio.Event()
-    async with Relay(dsn, receiver) as relay:
+    async with Relay(dsn, TOPIC, receiver) as relay:
         await post(1)
         started = time.perf_counter()
         assert await relay.flush(0.1) is False
@@ -40,7 +41,7 @@ async def test_flush_that_runs_out_of_time_says_so(dsn: str, post: Any, receiver
 async def test_flush_outlasts_a_failure(dsn: str, post: Any, receiver: Any) -> None:
     """Who waits while a delivery fails is told when one has succeeded, not before."""
     receiver.fail = RedisAway("away")
-    async with Relay(dsn, receiver) as relay:
+    async with Relay(dsn, TOPIC, receiver) as relay:
         await post(1)
         flushed = asyncio.create_task(relay.flush(SOON))
         await eventually(lambda: receiver.tried >= 2)
@@ -55,8 +56,8 @@ async def test_flush_waits_for_the_relay_of_another_process(dsn: str, post: Any,
     holder = await asyncpg.connect(dsn)
     transaction = holder.transaction()
     await transaction.start()
-    await holder.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
-    async with Relay(dsn, receiver) as relay:
+    await holder.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", LOCK, TOPIC)
+    async with Relay(dsn, TOPIC, receiver) as relay:
         await post(1)
         assert await relay.flush(0.3) is False
         await transaction.rollback()
@@ -68,7 +69,7 @@ async def test_flush_waits_for_the_relay_of_another_process(dsn: str, post: Any,
 async def test_what_is_left_is_delivered_before_the_end(dsn: str, post: Any, receiver: Any) -> None:
     """A process that is told to end while it waits for its next try takes nothing with it."""
     receiver.fail = RedisAway("away")
-    async with Relay(dsn, receiver):
+    async with Relay(dsn, TOPIC, receiver):
         await post(1)
         await eventually(lambda: receiver.tried)
         receiver.fail = None
@@ -78,7 +79,7 @@ async def test_what_is_left_is_delivered_before_the_end(dsn: str, post: Any, rec
 async def test_the_end_does_not_wait_for_ever(left: Any, dsn: str, post: Any, receiver: Any) -> None:
     """What cannot be delivered stays where it is, for whoever comes next."""
     receiver.fail = RedisAway("away")
-    async with Relay(dsn, receiver):
+    async with Relay(dsn, TOPIC, receiver):
         await post(1)
         await eventually(lambda: receiver.tried)
         started = time.perf_counter()
@@ -92,12 +93,12 @@ async def test_age_of_the_oldest_entry_is_measured(writer: Any, dsn: str, receiv
     await writer.execute(
         "INSERT INTO outbox (topic, payload, created_at) VALUES ('greeting', '{\"n\": 1}', now() - interval '100 s')"
     )
-    async with Relay(dsn, receiver) as relay:
+    async with Relay(dsn, TOPIC, receiver) as relay:
         await eventually(lambda: receiver.tried)
-        assert REGISTRY.get_sample_value("outbox_oldest_seconds") == pytest.approx(100, abs=SOON)
+        assert REGISTRY.get_sample_value("outbox_oldest_seconds", {"topic": TOPIC}) == pytest.approx(100, abs=SOON)
         receiver.fail = None
         assert await relay.flush(SOON)
-        assert REGISTRY.get_sample_value("outbox_oldest_seconds") == 0.0
+        assert REGISTRY.get_sample_value("outbox_oldest_seconds", {"topic": TOPIC}) == 0.0
 
 
 def test_notification_goes_to_the_channel_the_relay_listens_on() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, NoReturn
 
 import asyncpg
 import pytest
@@ -16,12 +16,13 @@ from common.testing import eventually
 from devstack.fixtures import TestPostgres
 
 SOON = 10.0  # seconds a busy machine may take
+TOPIC = "greeting"
 GREETING = "INSERT INTO outbox (topic, payload) VALUES ('greeting', '{\"n\": 1}')"
 
 
 async def test_entry_is_delivered_within_moments_of_its_commit(left: Any, dsn: str, post: Any, receiver: Any) -> None:
     """NOTIFY wakes the relay: a tenth of a second, not a poll, separates a commit from its delivery."""
-    async with Relay(dsn, receiver) as relay:
+    async with Relay(dsn, TOPIC, receiver) as relay:
         assert await relay.flush(SOON)
         started = time.perf_counter()
         await post(1)
@@ -29,14 +30,14 @@ async def test_entry_is_delivered_within_moments_of_its_commit(left: Any, dsn: s
         assert time.perf_counter() - started < 0.1
         [[entry]] = receiver.batches
         assert await relay.flush(SOON)
-    assert (entry.topic, entry.payload) == ("greeting", '{"n": 1}')
+    assert (entry.payload, entry.attempts) == ('{"n": 1}', 0)
     assert entry.posted_at == pytest.approx(time.time(), abs=SOON)
     assert await left() == 0
 
 
 async def test_rolled_back_entry_is_never_delivered(writer: Any, dsn: str, post: Any, receiver: Any) -> None:
     """What did not happen has no consequences elsewhere."""
-    async with Relay(dsn, receiver) as relay:
+    async with Relay(dsn, TOPIC, receiver) as relay:
         transaction = writer.transaction()
         await transaction.start()
         await post(1)
@@ -47,14 +48,11 @@ async def test_rolled_back_entry_is_never_delivered(writer: Any, dsn: str, post:
     assert receiver.received == [2]
 
 
-async def test_entries_come_in_order_whatever_their_number(
-    dsn: str, post: Any, receiver: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_entries_come_in_order_whatever_their_number(dsn: str, post: Any, receiver: Any) -> None:
     """Batch by batch, each once, in the order they were posted."""
-    monkeypatch.setattr(outbox, "BATCH", 10)
     for number in range(35):
         await post(number)
-    async with Relay(dsn, receiver) as relay:
+    async with Relay(dsn, TOPIC, receiver, batch=10) as relay:
         assert await relay.flush(SOON)
     assert receiver.received == list(range(35))
     assert [len(batch) for batch in receiver.batches] == [10, 10, 10, 5]
@@ -65,7 +63,7 @@ async def test_notification_that_was_lost_costs_a_poll(
 ) -> None:
     """Nothing depends on being told."""
     monkeypatch.setattr(outbox, "POLL", 0.2)
-    async with Relay(dsn, receiver) as relay:
+    async with Relay(dsn, TOPIC, receiver) as relay:
         await relay.flush(SOON)
         await writer.execute(GREETING)
         await eventually(lambda: receiver.received)
@@ -81,7 +79,7 @@ async def test_failing_delivery_is_tried_until_it_succeeds(
 ) -> None:
     """Whatever went wrong, the entries are kept, tried again, and delivered when it goes right."""
     receiver.fail = error
-    async with Relay(dsn, receiver):
+    async with Relay(dsn, TOPIC, receiver):
         await post(1)
         await eventually(lambda: receiver.tried >= 3)
         assert await left() == 1
@@ -90,12 +88,37 @@ async def test_failing_delivery_is_tried_until_it_succeeds(
     assert receiver.received == [1]
 
 
+async def test_entry_that_is_put_off_keeps_no_other_waiting(left: Any, dsn: str, post: Any, receiver: Any) -> None:
+    """What cannot be delivered now comes again, a second later at first; what came behind it does not wait."""
+    receiver.later = {1}
+    await post(1)
+    await post(2)
+    async with Relay(dsn, TOPIC, receiver) as relay:
+        await eventually(lambda: receiver.received == [2, 1])
+        assert await relay.flush(SOON)
+    assert [entry.attempts for batch in receiver.batches for entry in batch] == [0, 0, 1]
+    assert await left() == 0
+
+
+async def test_topics_are_relayed_apart(writer: Any, left: Any, dsn: str, receiver: Any) -> None:
+    """A relay takes nothing of another topic, and is kept from nothing by one that is stuck."""
+    stuck = type(receiver)()
+    stuck.held = asyncio.Event()
+    await writer.execute(GREETING.replace("greeting", "farewell"))
+    await writer.execute(GREETING)
+    async with Relay(dsn, "farewell", stuck), Relay(dsn, TOPIC, receiver) as relay:
+        await eventually(lambda: stuck.tried)
+        assert await relay.flush(SOON)
+        assert await left() == 1
+    assert (receiver.received, stuck.received) == ([1], [])
+
+
 async def test_relay_that_starts_before_the_table_is_there_waits_for_it(
     writer: Any, dsn: str, post: Any, receiver: Any
 ) -> None:
     """A service may be started before its first migration is through."""
     await writer.execute("ALTER TABLE outbox RENAME TO later")
-    async with Relay(dsn, receiver) as relay:
+    async with Relay(dsn, TOPIC, receiver) as relay:
         assert await relay.flush(0.3) is False
         await writer.execute("ALTER TABLE later RENAME TO outbox")
         await post(1)
@@ -107,15 +130,16 @@ async def test_two_relays_share_without_overlap(left: Any, dsn: str, post: Any) 
     received: list[int] = []
     busy = 0
 
-    async def deliver(_connection: Any, entries: Sequence[Entry]) -> None:
+    async def deliver(_connection: Any, entries: Sequence[Entry]) -> tuple[int, ...]:
         nonlocal busy
         busy += 1
         assert busy == 1
         await asyncio.sleep(0)
         received.extend(entry.id for entry in entries)
         busy -= 1
+        return ()
 
-    async with Relay(dsn, deliver), Relay(dsn, deliver):
+    async with Relay(dsn, TOPIC, deliver), Relay(dsn, TOPIC, deliver):
         for number in range(60):
             await post(number)
 
@@ -134,16 +158,16 @@ async def test_crash_between_delivery_and_its_record_delivers_again(
     await post(1)
     first = type(receiver)()
 
-    async def deliver_and_die(connection: Any, entries: Sequence[Entry]) -> None:
+    async def deliver_and_die(connection: Any, entries: Sequence[Entry]) -> NoReturn:
         await first(connection, entries)
         relay._ended = True  # a crash says no farewell
         connection.terminate()
         raise asyncio.CancelledError
 
-    relay = Relay(dsn, deliver_and_die)
+    relay = Relay(dsn, TOPIC, deliver_and_die)
     async with relay:
         await eventually(lambda: first.received)
-    async with Relay(dsn, receiver) as second:
+    async with Relay(dsn, TOPIC, receiver) as second:
         assert await second.flush(SOON)
     assert (first.received, receiver.received, await left()) == ([1], [1], 0)
 
@@ -153,10 +177,10 @@ async def test_other_process_takes_over_when_one_dies(writer: Any, dsn: str, pos
     stuck = type(receiver)()
     stuck.held = asyncio.Event()
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(Relay(dsn, stuck))
+        await stack.enter_async_context(Relay(dsn, TOPIC, stuck))
         await post(1)
         await eventually(lambda: stuck.tried)
-        await stack.enter_async_context(Relay(dsn, receiver))
+        await stack.enter_async_context(Relay(dsn, TOPIC, receiver))
         await writer.execute(
             "SELECT pg_terminate_backend(l.pid) FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted"
             " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -167,7 +191,7 @@ async def test_other_process_takes_over_when_one_dies(writer: Any, dsn: str, pos
 
 async def test_restart_of_postgresql_is_survived(dsn: str, receiver: Any, postgres_server: TestPostgres) -> None:
     """After its return the same relay delivers, with no restart of ours."""
-    async with Relay(dsn, receiver) as relay:
+    async with Relay(dsn, TOPIC, receiver) as relay:
         assert await relay.flush(SOON)
         postgres_server.stop()
         assert not await relay.flush(0.1)

@@ -14,6 +14,7 @@ from common.http.problems import MEDIA_TYPE
 
 LOGIN = "/auth/jwt/login"
 
+RETRY_AFTER = {"description": "Seconds to wait", "schema": {"type": "integer", "minimum": 1}}
 _FRESH = "Cannot be undone: needs a standing of the last 5 seconds, else 503 `NOT_FRESH`."
 
 
@@ -53,6 +54,7 @@ def schema(app: Litestar) -> dict[str, Any]:
     """The document as it is served: with what each route's guard asks for, and right where Litestar guesses."""
     document = app.openapi_schema.to_schema()
     for operation, demand in _operations(app, document["paths"]):
+        _say_when(operation["responses"])
         _say_demand(operation, demand)
         _drop_guess(operation["responses"])
         _close_body(operation, document["components"]["schemas"])
@@ -82,6 +84,12 @@ def _drop_guess(responses: dict[str, Any]) -> None:
     """Litestar writes a 400 beside every parameter, where we say 422."""
     if MEDIA_TYPE not in responses.get("400", {"content": MEDIA_TYPE}).get("content", {}):
         del responses["400"]
+
+
+def _say_when(responses: dict[str, Any]) -> None:
+    """Litestar cannot be told of an error's headers; those that may pass say when (RFC 9110 section 10.2.3)."""
+    for status in responses.keys() & {"429", "503"}:
+        responses[status]["headers"] = {"Retry-After": RETRY_AFTER}
 
 
 def _close_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:

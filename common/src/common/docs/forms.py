@@ -1,23 +1,18 @@
-"""The login form in the OpenAPI document: the same operation at user-svc and wherever it is passed through."""
+"""The forms of OAuth2's grants in the OpenAPI document, the same at user-svc and wherever they are passed through."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from litestar.enums import RequestEncodingType
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
 
-def _form() -> RequestBody:
-    text = Schema(type=OpenAPIType.STRING)
-    schema = Schema(
-        type=OpenAPIType.OBJECT,
-        properties={
-            "grant_type": Schema(type=OpenAPIType.STRING, enum=["password"]),
-            "username": Schema(type=OpenAPIType.STRING, description="The e-mail address"),
-            "password": text,
-            "scope": text,
-        },
-        required=["username", "password"],
-    )
+def _text(description: str = "") -> Schema:
+    return Schema(type=OpenAPIType.STRING, description=description or None)
+
+
+def _form(grant: str, fields: dict[str, Schema], required: list[str]) -> RequestBody:
+    kind = Schema(type=OpenAPIType.STRING, enum=[grant])
+    schema = Schema(type=OpenAPIType.OBJECT, properties={"grant_type": kind, **fields}, required=required)
     return RequestBody(content={RequestEncodingType.URL_ENCODED.value: OpenAPIMediaType(schema=schema)}, required=True)
 
 
@@ -25,8 +20,16 @@ def _form() -> RequestBody:
 class LoginOperation(Operation):
     """The password grant's request (RFC 6749 section 4.3.2)."""
 
-    request_body: RequestBody | None = field(default_factory=_form)
+    def __post_init__(self) -> None:
+        """Litestar knows no body where a handler reads the form itself."""
+        fields = {"username": _text("The e-mail address"), "password": _text(), "scope": _text()}
+        self.request_body = _form("password", fields, ["username", "password"])
+
+
+@dataclass
+class RefreshOperation(Operation):
+    """The refresh grant's request (RFC 6749 section 6)."""
 
     def __post_init__(self) -> None:
-        """Litestar hands over None where a handler reads the form itself."""
-        self.request_body = self.request_body or _form()
+        """Litestar knows no body where a handler reads the form itself."""
+        self.request_body = _form("refresh_token", {"refresh_token": _text()}, ["grant_type", "refresh_token"])

@@ -39,7 +39,11 @@ STANDING_LAG = Histogram(
     "Time from the commit of a change to its arrival here",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0),
 )
-OUTBOX_OLDEST = Gauge("outbox_oldest_seconds", "Age of the oldest change not yet pushed", multiprocess_mode="livemax")
+OUTBOX_OLDEST = Gauge(
+    "outbox_oldest_seconds", "Age of the oldest entry not yet delivered", ["topic"], multiprocess_mode="livemax"
+)
+EVENTS_LAG = Gauge("events_lag", "Events of accounts not yet taken in", multiprocess_mode="livemax")
+THROTTLED = Counter("throttled_total", "Tries that came too soon", ["purpose"])
 USERINFO_REQUESTS = Counter("userinfo_requests_total", "Answers of user-svc's /me", ["outcome"])
 
 

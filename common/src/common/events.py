@@ -1,0 +1,120 @@
+"""Events of accounts on a Redis stream: read at least once by each service, in a consumer group of its own."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from uuid import uuid4
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from common.dto import UserEvent
+from common.errors import Unavailable
+from common.telemetry.metrics import EVENTS_LAG
+
+STREAM: Final = "user-events"
+DEAD: Final = "user-events:dead"
+BLOCK: Final = 1000  # milliseconds
+BATCH: Final = 100
+DELIVERIES: Final = 10  # after which an entry that cannot be handled is put aside
+ABANDONED: Final = 5_000  # milliseconds after which another consumer's entry is taken over
+PAUSE: Final = 0.5  # seconds
+
+_log = structlog.get_logger()
+
+Handle = Callable[[UserEvent, str], Awaitable[None]]
+
+
+class Consumer:
+    """One process' reader; `handle` gets an event and its entry's id, and must not mind a repeat.
+
+    `catch_up` is called whenever entries may have been lost: at start, and when the stream had to be made anew.
+    """
+
+    def __init__(self, redis: Redis, group: str, handle: Handle, catch_up: Callable[[], Awaitable[None]]) -> None:
+        self._redis = redis
+        self._group = group
+        self._name = f"{socket.gethostname()}-{uuid4().hex[:8]}"
+        self._handle = handle
+        self._catch_up = catch_up
+        self._swept_at = 0.0
+
+    async def run(self) -> None:
+        """Read until cancelled; whatever is away is waited for."""
+        while True:
+            try:
+                await self._join()
+                while True:
+                    await self._sweep()
+                    await self._take(await self._read())
+            except (RedisError, OSError, TimeoutError, Unavailable) as error:
+                _log.info("events wait", error=type(error).__name__)
+                await asyncio.sleep(PAUSE)
+
+    async def _join(self) -> None:
+        """Make the group where there is none; then nobody knows what was in a stream before."""
+        try:
+            await self._redis.xgroup_create(STREAM, self._group, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+        await self._catch_up()
+
+    async def _read(self) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        answer: Any = await self._redis.xreadgroup(self._group, self._name, {STREAM: ">"}, count=BATCH, block=BLOCK)
+        streams = answer.values() if isinstance(answer, dict) else [entries for _, entries in answer or []]
+        return [entry for entries in streams for entry in _flat(entries)]
+
+    async def _take(self, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
+        for entry_id, fields in entries:
+            try:
+                event = msgspec.json.decode(fields.get(b"event", b""), type=UserEvent)
+            except (ValueError, RecursionError):
+                _log.error("event not understood", entry=entry_id.decode())
+                continue  # it stays pending, and is put aside after some tries
+            try:
+                await self._persist(event, entry_id.decode())
+            except Exception:  # noqa: BLE001 - whatever is wrong with one event, the next are read
+                _log.exception("event not handled", entry=entry_id.decode())
+                continue  # likewise
+            await self._redis.xack(STREAM, self._group, entry_id)
+
+    async def _persist(self, event: UserEvent, entry_id: str) -> None:
+        """Try until PostgreSQL takes it: an outage is no fault of the event's."""
+        while True:
+            try:
+                return await self._handle(event, entry_id)
+            except Unavailable:
+                await asyncio.sleep(PAUSE)
+
+    async def _sweep(self) -> None:
+        """Now and then: what dead consumers left, what nobody can handle, and how far behind we are."""
+        if time.monotonic() < self._swept_at + ABANDONED / 2000:
+            return
+        self._swept_at = time.monotonic()
+        await self._put_aside()
+        claimed: Any = await self._redis.xautoclaim(STREAM, self._group, self._name, ABANDONED, count=BATCH)
+        await self._take([entry for entry in claimed[1] if entry[1]])
+        for group in await self._redis.xinfo_groups(STREAM):
+            if group["name"] == self._group.encode():
+                EVENTS_LAG.set(int(group.get("lag") or 0) + int(group["pending"]))
+
+    async def _put_aside(self) -> None:
+        pending: Any = await self._redis.xpending_range(STREAM, self._group, "-", "+", BATCH)
+        for entry in pending:
+            if entry["times_delivered"] < DELIVERIES:
+                continue
+            found: Any = await self._redis.xrange(STREAM, entry["message_id"], entry["message_id"])
+            for entry_id, fields in found:
+                await self._redis.xadd(DEAD, {**fields, b"entry": entry_id}, maxlen=BATCH * 100, approximate=True)
+            await self._redis.xack(STREAM, self._group, entry["message_id"])
+            _log.error("event put aside", entry=entry["message_id"].decode(), stream=DEAD)
+
+
+def _flat(entries: Any) -> list[Any]:
+    """RESP3 nests the entries of a stream once more."""
+    return entries[0] if entries and isinstance(entries[0], list) else entries

@@ -1,0 +1,77 @@
+"""Where a request comes from: the peer, or what a proxy that is trusted says of its own peer (RFC 7239 section 5.2)."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any, Self
+
+from msgspec import Struct
+
+USER_AGENT_LENGTH = 256
+
+
+class Network:
+    """An address range, such as 10.0.0.0/8, of a setting."""
+
+    __slots__ = ("network",)
+
+    def __init__(self, network: IPv4Network | IPv6Network) -> None:
+        self.network = network
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read one.
+
+        Raises:
+            ValueError: it is no address range.
+
+        """
+        try:
+            return cls(ip_network(text))
+        except ValueError:
+            raise ValueError("must be address ranges such as 10.0.0.0/8") from None
+
+    def __contains__(self, address: IPv4Address | IPv6Address) -> bool:
+        return address in self.network
+
+    def __repr__(self) -> str:
+        return str(self.network)
+
+
+class Client(Struct, frozen=True):
+    """What a request tells of its sender."""
+
+    address: str
+    user_agent: str
+
+
+class Clients:
+    """Reads the sender of a request; X-Forwarded-For counts only as far as it was written by `trusted` proxies."""
+
+    def __init__(self, trusted: Sequence[Network]) -> None:
+        self._trusted = trusted
+
+    def of(self, scope: Any) -> Client:
+        """From the last hop backwards, the first address that is no trusted proxy's."""
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        peer = scope["client"][0] if scope.get("client") else ""
+        hops = [hop.strip() for hop in headers.get(b"x-forwarded-for", "").split(",") if hop.strip()]
+        address = peer
+        while hops and self._trusts(address):
+            address = hops.pop()
+        return Client(
+            _canonical(address) or _canonical(peer) or "unknown", headers.get(b"user-agent", "")[:USER_AGENT_LENGTH]
+        )
+
+    def _trusts(self, address: str) -> bool:
+        try:
+            parsed = ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._trusted)
+
+
+def _canonical(address: str) -> str:
+    try:
+        return str(ip_address(address))
+    except ValueError:
+        return ""

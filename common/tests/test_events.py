@@ -1,0 +1,241 @@
+"""Events on a stream: at least once for each group, whatever dies, is away, or cannot be understood."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from common import events
+from common.dto import UserEvent
+from common.errors import Unavailable
+from common.events import DEAD, STREAM, Consumer
+from common.redis import listen
+from common.settings import RedisUrl
+from common.tasks import end
+from common.telemetry.metrics import EVENTS_LAG
+from devstack.embedded import Valkey
+
+GROUP = "test"
+DEADLINE = 15.0
+
+
+class Reader:
+    """Notes what a consumer hands over; `fail` is raised instead, while `held` is an event not set it waits."""
+
+    def __init__(self) -> None:
+        self.taken: list[UUID] = []
+        self.tried = 0
+        self.caught_up = 0
+        self.fail: Exception | None = None
+        self.held: asyncio.Event | None = None
+
+    async def handle(self, event: UserEvent, _entry: str) -> None:
+        """Take an event."""
+        self.tried += 1
+        if self.held is not None:
+            await self.held.wait()
+        if self.fail is not None:
+            raise self.fail
+        self.taken.append(event.user)
+
+    async def catch_up(self) -> None:
+        """Count."""
+        self.caught_up += 1
+
+
+Run = Callable[..., Any]
+
+
+async def until(met: Callable[[], bool]) -> None:
+    """Wait for it."""
+    deadline = time.monotonic() + DEADLINE
+    while not met():
+        assert time.monotonic() < deadline, "it did not come about"
+        await asyncio.sleep(0.01)
+
+
+async def until_answered(ask: Callable[[], Awaitable[Any]], answer: Any) -> None:
+    """Wait until this is the answer."""
+    deadline = time.monotonic() + DEADLINE
+    while (last := await ask()) != answer:
+        assert time.monotonic() < deadline, f"still {last}"
+        await asyncio.sleep(0.01)
+
+
+async def post(redis: Redis, text: bytes | None = None) -> UUID:
+    """Append an event, or whatever `text` is."""
+    event = UserEvent("user.deleted", uuid4(), 1)
+    await redis.xadd(STREAM, {"event": msgspec.json.encode(event) if text is None else text})
+    return event.user
+
+
+async def pending(redis: Redis) -> int:
+    """Entries that were read and not confirmed."""
+    found: Any = await redis.xpending(STREAM, GROUP)
+    return int(found["pending"])
+
+
+@pytest.fixture
+def run(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a consumer until the block ends; what is abandoned is taken over soon, and put aside after few tries."""
+    monkeypatch.setattr(events, "ABANDONED", 40)
+    monkeypatch.setattr(events, "DELIVERIES", 3)
+    monkeypatch.setattr(events, "PAUSE", 0.02)
+    monkeypatch.setattr(events, "BLOCK", 50)
+
+    @asynccontextmanager
+    async def run(reader: Reader) -> AsyncIterator[asyncio.Task[None]]:
+        client = listen(RedisUrl.parse(redis_url))
+        task = asyncio.create_task(Consumer(client, GROUP, reader.handle, reader.catch_up).run())
+        try:
+            yield task
+        finally:
+            await end(task)
+            await client.aclose()
+
+    return run
+
+
+async def test_events_are_handed_over_in_order(redis: Redis, run: Run) -> None:
+    """Also those that were there before the group; each is confirmed, and catching up comes first."""
+    early = await post(redis)
+    reader = Reader()
+    async with run(reader):
+        await until(lambda: reader.taken == [early])
+        late = [await post(redis), await post(redis)]
+        await until(lambda: reader.taken == [early, *late])
+        await until_answered(lambda: pending(redis), 0)
+
+    assert reader.caught_up == 1
+
+
+async def test_a_restart_takes_up_where_it_ended(redis: Redis, run: Run) -> None:
+    """What was confirmed is not handed over again."""
+    first, second = Reader(), Reader()
+    await post(redis)
+    async with run(first):
+        await until(lambda: len(first.taken) == 1)
+        await until_answered(lambda: pending(redis), 0)
+    missed = await post(redis)
+    async with run(second):
+        await until(lambda: second.taken == [missed])
+
+
+async def test_a_dead_consumers_entries_are_taken_over(redis: Redis, run: Run) -> None:
+    """Who dies between taking and confirming leaves it to another, who gets it again."""
+    dead, alive = Reader(), Reader()
+    dead.held = asyncio.Event()
+    user = await post(redis)
+    async with run(dead):
+        await until(lambda: dead.tried == 1)
+    async with run(alive):
+        await until(lambda: alive.taken == [user])
+        await until_answered(lambda: pending(redis), 0)
+
+
+async def test_two_consumers_share(redis: Redis, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each entry goes to one of a group's consumers, and both work."""
+    monkeypatch.setattr(events, "ABANDONED", 60_000)
+    monkeypatch.setattr(events, "BATCH", 1)
+    one, other = Reader(), Reader()
+    one.held = asyncio.Event()
+    users = {await post(redis) for _ in range(5)}
+    async with run(one):
+        await until(lambda: one.tried == 1)
+        async with run(other):
+            await until(lambda: len(other.taken) == 4)
+            one.held.set()
+            await until(lambda: len(one.taken) == 1)
+
+    assert (len(one.taken), {*one.taken, *other.taken}) == (1, users)
+
+
+@pytest.mark.parametrize("text", [b"{", b'{"type": "user.deleted"}', b"[" * 100_000, b""])
+async def test_what_cannot_be_understood_is_put_aside(redis: Redis, run: Run, text: bytes) -> None:
+    """After some tries it stands in the dead-letter stream with its number, and held nothing up."""
+    await post(redis, text)
+    reader = Reader()
+    async with run(reader):
+        user = await post(redis)
+        await until(lambda: reader.taken == [user])
+        await until_answered(lambda: redis.xlen(DEAD), 1)
+        await until_answered(lambda: pending(redis), 0)
+    entries: Any = await redis.xrange(STREAM)
+    dead: Any = await redis.xrange(DEAD)
+
+    assert dead[0][1] == {b"event": text, b"entry": entries[0][0]}
+
+
+async def test_what_cannot_be_handled_is_put_aside(redis: Redis, run: Run) -> None:
+    """A fault in the handling ends neither the consumer nor the events behind it."""
+    await post(redis)
+    reader = Reader()
+    reader.fail = ZeroDivisionError("a fault")
+    async with run(reader):
+        await until_answered(lambda: redis.xlen(DEAD), 1)
+        reader.fail = None
+        user = await post(redis)
+        await until(lambda: reader.taken == [user])
+
+    assert reader.tried == events.DELIVERIES + 1
+
+
+async def test_an_outage_is_no_fault_of_the_events(redis: Redis, run: Run) -> None:
+    """While PostgreSQL is away an event is tried as often as it takes, and is never put aside."""
+    user = await post(redis)
+    reader = Reader()
+    reader.fail = Unavailable("away")
+    async with run(reader):
+        await until(lambda: reader.tried > 2 * events.DELIVERIES)
+        reader.fail = None
+        await until(lambda: reader.taken == [user])
+        await until_answered(lambda: pending(redis), 0)
+
+    assert await redis.xlen(DEAD) == 0
+
+
+async def test_a_lost_stream_is_made_anew(redis: Redis, run: Run) -> None:
+    """After FLUSHALL there is a group again, whoever reads is told to catch up, and events go on."""
+    reader = Reader()
+    async with run(reader):
+        await until(lambda: reader.caught_up == 1)
+        await redis.flushall()
+        await until(lambda: reader.caught_up == 2)
+        user = await post(redis)
+        await until(lambda: reader.taken == [user])
+
+
+async def test_redis_may_go_and_come(redis: Redis, run: Run, valkey_server: Valkey) -> None:
+    """A consumer outlives Redis, at start as well, and catches up when it is back."""
+    valkey_server.stop()
+    reader = Reader()
+    async with run(reader) as task:
+        valkey_server.start()  # in this thread: it lives as long as what started it
+        await until(lambda: reader.caught_up == 1)
+        valkey_server.stop()
+        valkey_server.start()  # in this thread: it lives as long as what started it
+        await until(lambda: reader.caught_up == 2)
+        user = await post(redis)
+        await until(lambda: reader.taken == [user])
+        assert not task.done()
+
+
+async def test_the_lag_is_measured(redis: Redis, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`events_lag` is what is not confirmed: it rises while work waits, and falls to nothing."""
+    monkeypatch.setattr(events, "DELIVERIES", 10_000)
+    held, other = Reader(), Reader()
+    held.fail = Unavailable("away")
+    await post(redis)
+    async with run(held):
+        await until(lambda: held.tried > 0)
+        other.fail = ZeroDivisionError("a fault")
+        async with run(other):
+            await until(lambda: EVENTS_LAG._value.get() == 1)
+            held.fail = other.fail = None
+            await until(lambda: EVENTS_LAG._value.get() == 0)
