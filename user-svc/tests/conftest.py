@@ -33,6 +33,8 @@ def unconnected() -> Settings:
         "JWT_KEYS": random_keys("first", "second"),
         "ARGON2_MEMORY_KIB": "8",
         "ARGON2_PASSES": "1",
+        "THROTTLE_ACCOUNT_PER_MINUTE": "0",
+        "THROTTLE_ADDRESS_PER_MINUTE": "0",
         "LOG_LEVEL": "ERROR",
     }
     return load(Settings, variables)

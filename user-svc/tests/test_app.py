@@ -22,13 +22,36 @@ Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
 OPEN = {
     ("POST", "/auth/register"),
     ("POST", "/auth/jwt/login"),
+    ("POST", "/auth/jwt/refresh"),
+    ("POST", "/auth/request-verify-token"),
+    ("POST", "/auth/verify"),
+    ("GET", "/auth/verify"),
+    ("POST", "/auth/forgot-password"),
+    ("POST", "/auth/reset-password"),
+    ("GET", "/auth/reset-password"),
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
     ("GET", "/metrics"),
     ("GET", "/docs"),
     ("GET", "/openapi.json"),
 }
-GUARDED = {("POST", "/auth/jwt/logout"), ("GET", "/me"), ("GET", "/users/me")}
+GUARDED = {
+    ("POST", "/auth/jwt/logout"),
+    ("GET", "/me"),
+    ("GET", "/users/me"),
+    ("PATCH", "/users/me"),
+    ("DELETE", "/users/me"),
+    ("POST", "/users/me/password"),
+    ("GET", "/users/me/sessions"),
+    ("DELETE", "/users/me/sessions"),
+    ("DELETE", "/users/me/sessions/{session_id:uuid}"),
+    ("GET", "/users"),
+    ("GET", "/users/{user_id:uuid}"),
+    ("PATCH", "/users/{user_id:uuid}"),
+    ("DELETE", "/users/{user_id:uuid}"),
+    ("GET", "/audit"),
+    ("GET", "/internal/erasures"),  # by a service's own signature
+}
 
 
 def routes(app: Litestar) -> set[tuple[str, str]]:
@@ -58,6 +81,7 @@ def test_without_settings_it_reads_the_environment(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/none")
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     monkeypatch.setenv("JWT_KEYS", random_keys())
+    monkeypatch.setenv("MAIL_FOLDER", "mail")
 
     assert isinstance(create_app(), Litestar)
 

@@ -10,6 +10,13 @@ from user_svc.settings import Settings
 OWN = {
     "access_token_seconds": 600,
     "session_seconds": 30 * 24 * 3600,
+    "refresh_idle_seconds": 14 * 24 * 3600,
+    "refresh_grace_seconds": 10,
+    "throttle_account_per_minute": 10,
+    "throttle_address_per_minute": 100,
+    "trusted_proxies": [],
+    "verify_token_seconds": 24 * 3600,
+    "reset_token_seconds": 3600,
     "password_minimum": 8,
     "argon2_memory_kib": 19 * 1024,
     "argon2_passes": 2,
@@ -21,6 +28,12 @@ OWN = {
 BOUNDS = {
     "ACCESS_TOKEN_SECONDS": (30, 3600),
     "SESSION_SECONDS": (60, None),
+    "REFRESH_IDLE_SECONDS": (60, None),
+    "REFRESH_GRACE_SECONDS": (0, 60),
+    "THROTTLE_ACCOUNT_PER_MINUTE": (0, 60_000),
+    "THROTTLE_ADDRESS_PER_MINUTE": (0, 60_000),
+    "VERIFY_TOKEN_SECONDS": (60, 30 * 24 * 3600),
+    "RESET_TOKEN_SECONDS": (60, 24 * 3600),
     "PASSWORD_MINIMUM": (8, 128),
     "ARGON2_MEMORY_KIB": (8, 4_194_304),
     "ARGON2_PASSES": (1, 100),
@@ -60,3 +73,12 @@ def test_what_is_no_whole_number_is_refused(variables: dict[str, str], text: str
     """A number is written in plain digits."""
     with pytest.raises(SettingsError, match=r"^ARGON2_PASSES "):
         load(Settings, variables | {"ARGON2_PASSES": text})
+
+
+def test_tokens_that_nobody_would_take_are_refused_at_start(variables: dict[str, str]) -> None:
+    """Verifiers take none that lives longer than JWT_MAX_SECONDS; as long is well."""
+    variables |= {"MAIL_FOLDER": "mail", "ACCESS_TOKEN_SECONDS": "600"}
+    load(Settings, variables | {"JWT_MAX_SECONDS": "600"}).check()
+
+    with pytest.raises(SettingsError, match=r"^ACCESS_TOKEN_SECONDS is more than JWT_MAX_SECONDS"):
+        load(Settings, variables | {"JWT_MAX_SECONDS": "599"}).check()

@@ -1,67 +1,178 @@
 """user-svc: wired here, and nowhere else."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any, Final
 
-from litestar import Litestar
+from litestar import Litestar, Request
+from msgspec import Struct
 
 from common.auth import verifier
 from common.cli import load_or_exit
 from common.database import Database
+from common.http.client import Client, Clients
 from common.outbox import Relay
 from common.redis import connect
 from common.service import create_service
 from common.unit_of_work import UnitOfWork
+from user_svc import events
+from user_svc.accounts.changes import AccountChanges
 from user_svc.accounts.routes import AccountController
-from user_svc.accounts.service import AccountService
+from user_svc.accounts.service import AccountService, ProfileService
+from user_svc.admin.queries import AdminQueries
+from user_svc.admin.routes import AdminController
+from user_svc.admin.service import Administration
+from user_svc.housekeeping import Housekeeping
 from user_svc.passwords import Passwords
+from user_svc.recovery import delivery
+from user_svc.recovery.delivery import Delivery
+from user_svc.recovery.mail import Letters, mailer
+from user_svc.recovery.pages import reset_page, verify_page
+from user_svc.recovery.repository import TOPIC as MAIL
+from user_svc.recovery.repository import RecoveryQueries
+from user_svc.recovery.routes import RecoveryController
+from user_svc.recovery.service import RecoveryService
 from user_svc.sessions.authenticator import LocalAuthenticator
+from user_svc.sessions.refresh import RefreshTokens
 from user_svc.sessions.repository import SessionQueries
 from user_svc.sessions.routes import SessionController
-from user_svc.sessions.service import SessionService
-from user_svc.sessions.tokens import AccessTokens
+from user_svc.sessions.service import Lifetimes, SessionService
+from user_svc.sessions.tokens import AccessTokens, ActionTokens
 from user_svc.settings import Settings
-from user_svc.standing import StandingAuthority
+from user_svc.standing import TOPIC, StandingAuthority
+from user_svc.throttle import Limits, Throttle
 
 NAME = "user-svc"
+ROUTES: Final = (
+    AccountController,
+    SessionController,
+    RecoveryController,
+    verify_page,
+    reset_page,
+    AdminController,
+    events.list_erasures,
+)
+
+
+class Ground(Struct, frozen=True):
+    """What the rooms stand on; `telling` relays standings to Redis."""
+
+    database: Database
+    unit_of_work: UnitOfWork
+    passwords: Passwords
+    queries: SessionQueries
+    changes: AccountChanges
+    actions: ActionTokens
+    standing: StandingAuthority
+    telling: Relay
+    throttle: Throttle
 
 
 def create_app(settings: Settings | None = None) -> Litestar:
     """Build the service from its settings, which are read now and not at import."""
     settings = settings or load_or_exit(NAME, Settings)
-    dsn = settings.database_url.reveal()
-    database = Database(dsn, size=settings.database_pool_size, application=NAME)
-    unit_of_work = UnitOfWork(dsn, size=settings.database_pool_size, application=NAME)
-    passwords = Passwords.of(settings)
-    lifetime = settings.access_token_seconds
-    standing = StandingAuthority(connect(settings.redis_url), database, lifetime=lifetime)
-    relay = Relay(dsn, standing.deliver)
-    queries = SessionQueries(database, token_lifetime=lifetime)
-    accounts = AccountService(unit_of_work, passwords)
-    sessions = SessionService(
-        unit_of_work,
-        queries,
-        passwords,
-        AccessTokens(settings),
-        standing,
-        relay,
-        lifetime=timedelta(seconds=settings.session_seconds),
-    )
+    ground = _ground(settings)
+    clients = Clients(settings.trusted_proxies)
 
-    @asynccontextmanager
-    async def resources() -> AsyncIterator[None]:
-        yield
-        passwords.close()
-        await unit_of_work.close()
+    def client(request: Request[Any, Any, Any]) -> Client:
+        return clients.of(request.scope)
 
     return create_service(
         NAME,
         settings=settings,
-        routes=[AccountController, SessionController],
-        auth=LocalAuthenticator(verifier(settings), queries),
-        database=database,
-        dependencies={"accounts": lambda: accounts, "sessions": lambda: sessions},
-        lifespan=[resources(), standing, relay],
+        routes=ROUTES,
+        auth=LocalAuthenticator(verifier(settings), ground.queries),
+        database=ground.database,
+        dependencies={"client": client, **_rooms(settings, ground)},
+        lifespan=[
+            _closing(ground),
+            ground.standing,
+            ground.telling,
+            _events(settings),
+            *_mails(settings, ground.actions),
+            Housekeeping(ground.database),
+        ],
         description="Accounts, sessions, and the only signer of access tokens.",
     )
+
+
+def _ground(settings: Settings) -> Ground:
+    """A tombstone lasts as long as any verifier would take a token, whatever it was signed for."""
+    dsn, size, lifetime = settings.database_url.reveal(), settings.database_pool_size, settings.jwt_max_seconds
+    database = Database(dsn, size=size, application=NAME)
+    standing = StandingAuthority(connect(settings.redis_url), database, lifetime=lifetime)
+    limits = Limits(settings.throttle_account_per_minute, settings.throttle_address_per_minute)
+    return Ground(
+        database,
+        UnitOfWork(dsn, size=size, application=NAME),
+        Passwords.of(settings),
+        SessionQueries(database, token_lifetime=lifetime),
+        AccountChanges(database, token_lifetime=lifetime),
+        ActionTokens(settings),
+        standing,
+        Relay(dsn, TOPIC, standing.deliver),
+        Throttle(connect(settings.redis_url), limits, secret=settings.jwt_keys.signing[1]),
+    )
+
+
+def _rooms(settings: Settings, ground: Ground) -> Mapping[str, Callable[[], object]]:
+    """What handlers name in their signatures."""
+    passwords, changes, telling = ground.passwords, ground.changes, ground.telling
+    rooms = {
+        "accounts": AccountService(ground.unit_of_work, passwords),
+        "profile": ProfileService(changes, passwords, telling),
+        "recovery": RecoveryService(
+            RecoveryQueries(ground.database), changes, passwords, tokens=ground.actions, relay=telling
+        ),
+        "sessions": _sessions(settings, ground),
+        "throttle": ground.throttle,
+        "erasures": events.Erasures(ground.database, settings.jwt_keys),
+        "administration": Administration(ground.database, token_lifetime=settings.jwt_max_seconds),
+        "admin_queries": AdminQueries(ground.database),
+    }
+    return {name: _always(room) for name, room in rooms.items()}
+
+
+def _always(room: object) -> Callable[[], object]:
+    return lambda: room
+
+
+def _sessions(settings: Settings, ground: Ground) -> SessionService:
+    idle = settings.refresh_idle_seconds
+    return SessionService(
+        ground.unit_of_work,
+        ground.queries,
+        ground.passwords,
+        access=AccessTokens(settings),
+        refresh=RefreshTokens(ground.database, idle=idle, grace=settings.refresh_grace_seconds),
+        standing=ground.standing,
+        relay=ground.telling,
+        lifetimes=Lifetimes(session=timedelta(seconds=settings.session_seconds), idle=timedelta(seconds=idle)),
+    )
+
+
+@asynccontextmanager
+async def _events(settings: Settings) -> AsyncIterator[None]:
+    """Relays what other services must learn of accounts."""
+    redis = connect(settings.redis_url)
+    async with Relay(settings.database_url.reveal(), events.TOPIC, events.EventStream(redis).deliver):
+        yield
+    await redis.aclose()
+
+
+def _mails(settings: Settings, tokens: ActionTokens) -> list[Relay]:
+    """What sends mails; without a mailer they wait."""
+    way_out = mailer(settings)
+    if way_out is None:
+        return []
+    deliver = Delivery(way_out, Letters.of(settings), tokens).deliver
+    return [Relay(settings.database_url.reveal(), MAIL, deliver, batch=delivery.BATCH)]
+
+
+@asynccontextmanager
+async def _closing(ground: Ground) -> AsyncIterator[None]:
+    yield
+    ground.passwords.close()
+    await ground.unit_of_work.close()
+    await ground.throttle.close()

@@ -11,6 +11,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from common.errors import Unavailable, Unprocessable
 from user_svc.settings import Settings
+from user_svc.weakness import weakness
 
 T = TypeVar("T")
 
@@ -63,22 +64,31 @@ class Passwords:
             password_hash, password = None, ""
         return await self._in_thread(lambda: self._verify(password_hash, normalise(password)))
 
-    def check(self, password: str) -> None:
-        """Refuse a password that is too short or too long; there are no rules of composition (NIST SP 800-63B).
+    async def check(self, password: str, email: str, *, code: str = "REGISTER_INVALID_PASSWORD") -> None:
+        """Refuse a password of a wrong length, a common one, and one made of this e-mail address (see `weakness`).
+
+        There are no rules of composition (NIST SP 800-63B).
 
         Raises:
-            Unprocessable: with the reason.
+            Unprocessable: with `code` and the reason.
+            Unavailable: the queue is full.
 
         """
-        length = len(normalise(password)) if len(password) <= UNREAD else len(password)
-        if length < self._minimum:
-            raise invalid_password(f"a password needs at least {self._minimum} characters")
-        if length > MAXIMUM:
-            raise invalid_password(f"a password has at most {MAXIMUM} characters")
+        reason = self._length(password) or await self._in_thread(
+            lambda: weakness(normalise(password), normalise(email), minimum=self._minimum)
+        )
+        if reason:
+            raise Unprocessable("the password is not acceptable", code=code, members={"reason": reason})
 
     def close(self) -> None:
         """End the pool's threads."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _length(self, password: str) -> str | None:
+        length = len(normalise(password)) if len(password) <= UNREAD else len(password)
+        if length < self._minimum:
+            return f"a password needs at least {self._minimum} characters"
+        return f"a password has at most {MAXIMUM} characters" if length > MAXIMUM else None
 
     def _verify(self, password_hash: str | None, password: str) -> str | None:
         try:
@@ -104,8 +114,3 @@ class Passwords:
 def normalise(password: str) -> str:
     """One form for what looks the same on any keyboard (NIST SP 800-63B section 5.1.1.2)."""
     return unicodedata.normalize("NFKC", password)
-
-
-def invalid_password(reason: str) -> Unprocessable:
-    """The refusal, as FastAPI-Users words it."""
-    return Unprocessable("the password is not acceptable", code="REGISTER_INVALID_PASSWORD", members={"reason": reason})

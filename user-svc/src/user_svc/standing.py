@@ -22,6 +22,7 @@ from common.outbox import Entry
 from common.tasks import end
 
 TOPIC: Final = "standing"
+TELLING: Final = 0.1  # seconds an answer waits for Redis to be told; the outbox tells it all the same
 WATCH: Final = 0.5  # seconds between two looks whether Redis still holds every tombstone
 PURGE: Final = 60.0  # seconds between two removals of tombstones that nothing needs any more
 BATCH: Final = 1000
@@ -76,7 +77,9 @@ class StandingAuthority:
         except (RedisError, OSError, TimeoutError) as error:
             _log.info("standing not primed", error=type(error).__name__)
 
-    async def deliver(self, connection: "asyncpg.Connection[asyncpg.Record]", entries: Sequence[Entry]) -> None:
+    async def deliver(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", entries: Sequence[Entry]
+    ) -> tuple[int, ...]:
         """The outbox's deliveries: not what was posted, but what is true now, so that the order cannot matter."""
         posted = {msgspec.json.decode(entry.payload, type=Posted).session: entry.posted_at for entry in entries}
         truth = await connection.fetch(_TRUTH, list(posted))
@@ -89,6 +92,7 @@ class StandingAuthority:
                     pipeline.set(key(news.session), msgspec.json.encode(news.standing), ex=int(GOOD_FOR))
                 pipeline.publish(CHANNEL, msgspec.json.encode(news))
             await pipeline.execute()
+        return ()
 
     def _announcement(self, row: asyncpg.Record, posted_at: float) -> Announcement:
         session, until, *account = row

@@ -63,9 +63,7 @@ class Authority:
         """As the relay does."""
         connection = await asyncpg.connect(self.dsn)
         now = time.time()
-        entries = [
-            Entry(number, "standing", f'{{"session": "{session}"}}', now) for number, session in enumerate(sessions)
-        ]
+        entries = [Entry(number, f'{{"session": "{session}"}}', now, 0) for number, session in enumerate(sessions)]
         try:
             await self.side.deliver(connection, entries)
         finally:

@@ -1,10 +1,13 @@
 """Fixtures of the sessions' tests: rows in PostgreSQL, and what reads them."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 
 from common.database import Database
@@ -13,6 +16,9 @@ from user_svc.settings import Settings
 
 Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
 MakeRow = Callable[..., Awaitable[UUID]]
+Remembered = Callable[[], Awaitable[dict[str, tuple[str, int]]]]
+Buried = Callable[[UUID], Awaitable[None]]
+Call = Callable[..., Awaitable[httpx.Response]]
 
 
 @pytest.fixture
@@ -46,3 +52,34 @@ def make_session(rows: Rows) -> MakeRow:
         return session
 
     return make
+
+
+@pytest.fixture
+async def tokens(register: Call, login: Call) -> dict[str, Any]:
+    """What Ann's login answered, who has just registered."""
+    assert (await register()).status_code == 201
+    return dict((await login()).json())
+
+
+@pytest.fixture
+def refresh(client: httpx.AsyncClient) -> Call:
+    """Use a refresh token, at another app than `client`'s where `at` names it."""
+
+    async def refresh(token: str, *, at: httpx.AsyncClient | None = None) -> httpx.Response:
+        form = {"grant_type": "refresh_token", "refresh_token": token}
+        return await (at or client).post("/auth/jwt/refresh", data=form)
+
+    return refresh
+
+
+@pytest.fixture
+def buried(remembered: Remembered) -> Buried:
+    """Wait until Redis holds a session's tombstone."""
+
+    async def buried(session: UUID) -> None:
+        end = time.monotonic() + 5
+        while (await remembered()).get(f"standing:{session}", ("",))[0] != "revoked":
+            assert time.monotonic() < end, "Redis was not told"
+            await asyncio.sleep(0.01)
+
+    return buried

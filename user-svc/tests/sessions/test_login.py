@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from common.testing import client_of, session_of
 from user_svc.app import create_app
+from user_svc.sessions.refresh import RefreshToken
 from user_svc.settings import Settings
 
 Call = Callable[..., Awaitable[httpx.Response]]
@@ -71,7 +72,7 @@ async def test_a_login_answers_a_token_and_stores_a_session(login: Call, registe
     answer = await login()
 
     body = answer.json()
-    token = body.pop("access_token")
+    token, refresh_token = body.pop("access_token"), body.pop("refresh_token")
     [(session, account, seconds, revoked)] = await rows(
         "SELECT id, account_id, extract(epoch FROM expires_at - created_at)::float8, revoked_at FROM sessions"
     )
@@ -79,6 +80,8 @@ async def test_a_login_answers_a_token_and_stores_a_session(login: Call, registe
     assert body == {"token_type": "bearer", "expires_in": 600}
     assert answer.headers["Cache-Control"] == "no-store"
     assert (session, account, revoked) == (session_of(token), UUID(user["id"]), None)
+    known = RefreshToken.parse(refresh_token).hash
+    assert await rows("SELECT session_id FROM refresh_tokens WHERE token_hash = $1", known) == [(session,)]
     assert seconds == pytest.approx(30 * 24 * 3600, abs=5)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import msgspec
+import pytest
 
 from common.auth.standing import TOMBSTONE
 from common.testing import session_of
@@ -49,13 +50,17 @@ async def test_a_logout_ends_the_session(client: httpx.AsyncClient, token: str, 
     assert me.json()["code"] == "INVALID_TOKEN"
 
 
-async def test_a_logout_leaves_a_tombstone(client: httpx.AsyncClient, token: str, remembered: Remembered) -> None:
-    """Other services refuse the session from Redis, for as long as any token of it can live."""
+async def test_a_logout_leaves_a_tombstone(
+    client: httpx.AsyncClient, token: str, rows: Rows, remembered: Remembered
+) -> None:
+    """Other services refuse the session from Redis, for as long as they would take any token (JWT_MAX_SECONDS)."""
     await client.post(URL, headers=bearer(token))
 
     [(name, (value, seconds))] = (await remembered()).items()
     assert (name, value) == (f"standing:{session_of(token)}", TOMBSTONE.decode())
-    assert 590 <= seconds <= 3600
+    [(left,)] = await rows("SELECT extract(epoch FROM until - now())::float8 FROM tombstones")
+    assert 3590 <= seconds <= 3601
+    assert left == pytest.approx(3600, abs=10)
 
 
 async def test_a_logout_ends_this_session_alone(

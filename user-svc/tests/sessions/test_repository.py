@@ -9,6 +9,7 @@ import pytest
 from common.database import Database
 from common.dto import User
 from common.errors import Unavailable
+from user_svc.sessions.ending import END_ONE
 from user_svc.sessions.repository import Credentials, SessionQueries
 from user_svc.settings import Settings
 
@@ -67,10 +68,10 @@ async def test_revoking_twice_keeps_the_first_time(
     ann = await make_account()
     session, other = await make_session(ann), await make_session(ann)
 
-    await queries.revoke(session)
+    assert await queries.end(END_ONE, session) == 1
     first = await rows("SELECT * FROM sessions ORDER BY id")
-    await queries.revoke(session)
-    await queries.revoke(uuid4())
+    assert await queries.end(END_ONE, session) == 0
+    assert await queries.end(END_ONE, uuid4()) == 0
 
     assert await rows("SELECT * FROM sessions ORDER BY id") == first
     assert await rows("SELECT id FROM sessions WHERE revoked_at IS NULL") == [(other,)]

@@ -14,17 +14,19 @@ from sqlalchemy.exc import DBAPIError
 from common.auth import Principal, Source
 from common.database import Database
 from common.errors import Unavailable
+from common.http.client import Client
 from common.outbox import Relay
 from common.redis import connect
 from common.testing import session_of
 from common.unit_of_work import UnitOfWork
 from user_svc.passwords import Passwords
+from user_svc.sessions.refresh import RefreshTokens
 from user_svc.sessions.repository import SessionQueries
 from user_svc.sessions.schemas import Credentials, TokenError
-from user_svc.sessions.service import SessionService
+from user_svc.sessions.service import Lifetimes, SessionService
 from user_svc.sessions.tokens import AccessTokens
 from user_svc.settings import Settings
-from user_svc.standing import StandingAuthority
+from user_svc.standing import TOPIC, StandingAuthority
 
 Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
 Remembered = Callable[[], Awaitable[dict[str, tuple[str, int]]]]
@@ -32,6 +34,7 @@ MakeRow = Callable[..., Awaitable[UUID]]
 Make = Callable[[Settings], Awaitable[SessionService]]
 
 ANN = Credentials("ann@example.com", "correct horse battery")
+BROWSER = Client("192.0.2.7", "a browser")
 OLD_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(ANN.password)
 
 FUNCTION = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END'"
@@ -51,15 +54,22 @@ async def make() -> AsyncIterator[Make]:
             database = await stack.enter_async_context(Database(dsn, size=2, application="test"))
             unit_of_work = UnitOfWork(dsn, size=2, application="test")
             standing = StandingAuthority(connect(settings.redis_url), database, lifetime=600)
-            relay = Relay(dsn, standing.deliver)
+            relay = Relay(dsn, TOPIC, standing.deliver)
             passwords = Passwords.of(settings)
             stack.push_async_callback(unit_of_work.close)
             stack.callback(passwords.close)
             await stack.enter_async_context(standing)
             await stack.enter_async_context(relay)
-            queries, tokens = SessionQueries(database, token_lifetime=600), AccessTokens(settings)
-            lifetime = timedelta(hours=1)
-            return SessionService(unit_of_work, queries, passwords, tokens, standing, relay, lifetime=lifetime)
+            return SessionService(
+                unit_of_work,
+                SessionQueries(database, token_lifetime=600),
+                passwords,
+                access=AccessTokens(settings),
+                refresh=RefreshTokens(database, idle=600, grace=10),
+                standing=standing,
+                relay=relay,
+                lifetimes=Lifetimes(session=timedelta(hours=1), idle=timedelta(minutes=10)),
+            )
 
         yield make
 
@@ -75,7 +85,7 @@ async def test_when_login_returns_the_session_is_committed_and_known(
     make: Make, settings: Settings, rows: Rows, remembered: Remembered
 ) -> None:
     """Nobody holds a token whose session is not in PostgreSQL, or that the others must ask about."""
-    answer = await (await make(settings)).login(ANN)
+    answer = await (await make(settings)).login(ANN, BROWSER)
 
     session = session_of(answer.access_token)
     assert await rows("SELECT id, expires_at > now() + interval '59 minutes' FROM sessions") == [(session, True)]
@@ -90,7 +100,7 @@ async def test_a_failing_commit_is_no_login(make: Make, settings: Settings, rows
     service = await make(replace(settings, argon2_passes=2))
 
     with pytest.raises(DBAPIError):
-        await service.login(ANN)
+        await service.login(ANN, BROWSER)
 
     assert await rows("SELECT password_hash FROM accounts") == [(OLD_HASH,)]
     assert await rows("SELECT * FROM sessions") == []
@@ -112,7 +122,7 @@ async def test_an_account_that_ends_during_the_check_logs_nobody_in(
     monkeypatch.setattr(Passwords, "verify", slow)
 
     with pytest.raises(TokenError) as refusal:
-        await (await make(settings)).login(ANN)
+        await (await make(settings)).login(ANN, BROWSER)
 
     assert refusal.value.code == "LOGIN_BAD_CREDENTIALS"
     assert await rows("SELECT * FROM sessions") == []

@@ -14,13 +14,13 @@ from user_svc.sessions.tokens import AccessTokens
 from user_svc.settings import Settings
 
 NOW = 1_800_000_000.9
-USER, SESSION = uuid4(), uuid4()
+USER, SESSION, REFRESH = uuid4(), uuid4(), "opaque"
 
 
 @pytest.fixture
 def issued(unconnected: Settings) -> TokenResponse:
     """A token made at `NOW`."""
-    return AccessTokens(unconnected, clock=lambda: NOW).issue(USER, SESSION)
+    return AccessTokens(unconnected, clock=lambda: NOW).issue(USER, SESSION, REFRESH)
 
 
 def payload(token: str) -> dict[str, object]:
@@ -49,23 +49,23 @@ def test_the_claims_are_the_seven_of_the_design(issued: TokenResponse) -> None:
     }
 
 
-def test_the_answer_names_scheme_and_lifetime(issued: TokenResponse) -> None:
-    """`token_type` and `expires_in` are those of RFC 6749 section 5.1."""
-    assert (issued.token_type, issued.expires_in) == ("bearer", 600)
+def test_the_answer_names_scheme_lifetime_and_what_renews_it(issued: TokenResponse) -> None:
+    """`token_type`, `expires_in` and `refresh_token` are those of RFC 6749 section 5.1."""
+    assert (issued.token_type, issued.expires_in, issued.refresh_token) == ("bearer", 600, REFRESH)
 
 
 def test_each_token_has_an_id_of_its_own(unconnected: Settings) -> None:
     """Two tokens of one session in one second are two tokens."""
     tokens = AccessTokens(unconnected, clock=lambda: NOW)
 
-    assert tokens.issue(USER, SESSION).access_token != tokens.issue(USER, SESSION).access_token
+    assert tokens.issue(USER, SESSION, REFRESH).access_token != tokens.issue(USER, SESSION, REFRESH).access_token
 
 
 def test_what_is_set_is_what_is_signed(unconnected: Settings) -> None:
     """Issuer, audience and lifetime come from the settings."""
     other = replace(unconnected, jwt_issuer="id.example", jwt_audience="api", access_token_seconds=30)
 
-    issued = AccessTokens(other, clock=lambda: NOW).issue(USER, SESSION)
+    issued = AccessTokens(other, clock=lambda: NOW).issue(USER, SESSION, REFRESH)
 
     claims = payload(issued.access_token)
     assert [claims[name] for name in ("iss", "aud", "exp")] == ["id.example", "api", 1_800_000_030]
@@ -74,7 +74,7 @@ def test_what_is_set_is_what_is_signed(unconnected: Settings) -> None:
 
 def test_every_verifier_with_the_ring_believes_it(unconnected: Settings) -> None:
     """The verifier of `common` takes our tokens and reads the same ids from them."""
-    issued = AccessTokens(unconnected).issue(USER, SESSION)
+    issued = AccessTokens(unconnected).issue(USER, SESSION, REFRESH)
 
     claims = verifier(unconnected).verify(issued.access_token)
 
@@ -87,8 +87,8 @@ def test_a_new_first_key_leaves_older_tokens_good(unconnected: Settings) -> None
     before = replace(unconnected, jwt_keys=KeyRing.parse(old_key))
     after = replace(unconnected, jwt_keys=KeyRing.parse(f"{new_key},{old_key}"))
 
-    old = AccessTokens(before).issue(USER, SESSION)
-    new = AccessTokens(after).issue(USER, SESSION)
+    old = AccessTokens(before).issue(USER, SESSION, REFRESH)
+    new = AccessTokens(after).issue(USER, SESSION, REFRESH)
 
     assert verifier(after).verify(old.access_token).session == SESSION
     assert jwt.get_unverified_header(new.access_token)["kid"] == "new"

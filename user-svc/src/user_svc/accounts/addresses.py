@@ -42,6 +42,11 @@ def key(text: str) -> str:
         return _folded(text.strip())
 
 
+def deliverable(shown: str) -> str:
+    """The address as every mail server takes it: its domain in ASCII, where the rest lets it be (RFC 5891)."""
+    return validate_email(shown, check_deliverability=False).ascii_email or shown
+
+
 def _folded(text: str) -> str:
     """Unicode-normalised and without case, so that no look-alike is another account."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())

@@ -1,15 +1,22 @@
 """What can be done with an account."""
 
-from advanced_alchemy.exceptions import IntegrityError
+from uuid import UUID
 
-from common.dto import User
-from common.errors import Conflict
+from advanced_alchemy.exceptions import IntegrityError
+from msgspec import UNSET
+
+from common.auth import Principal
+from common.dto import FieldError, User
+from common.errors import BadRequest, Conflict, Unprocessable
+from common.outbox import Relay
 from common.unit_of_work import UnitOfWork
-from user_svc.accounts.addresses import parse
+from user_svc.accounts.addresses import key, parse
+from user_svc.accounts.changes import AccountChanges
 from user_svc.accounts.repository import Accounts, user
-from user_svc.accounts.schemas import Registration
+from user_svc.accounts.schemas import PasswordChange, ProfileChange, Registration
 from user_svc.models import Account
 from user_svc.passwords import Passwords
+from user_svc.standing import TELLING
 
 
 class AccountService:
@@ -28,7 +35,7 @@ class AccountService:
 
         """
         address = parse(registration.email)
-        self._passwords.check(registration.password)
+        await self._passwords.check(registration.password, address.key)
         password_hash = await self._passwords.hash(registration.password)
         try:
             async with self._unit_of_work() as session:
@@ -45,3 +52,63 @@ class AccountService:
         except IntegrityError:
             raise Conflict("this address has an account", code="REGISTER_USER_ALREADY_EXISTS") from None
         return user(account)
+
+
+class ProfileService:
+    """What owners change of their own accounts, by their password."""
+
+    def __init__(self, changes: AccountChanges, passwords: Passwords, relay: Relay) -> None:
+        self._changes = changes
+        self._passwords = passwords
+        self._relay = relay
+
+    async def change(self, owner: User, change: ProfileChange) -> User:
+        """Another e-mail address, unverified until the mail to it is answered.
+
+        Raises:
+            BadRequest: the current password is wrong.
+            Conflict: the address has an account.
+            Unprocessable: the address is not acceptable, or the current password was left out.
+
+        """
+        if change.email is UNSET:
+            return owner
+        address = parse(change.email)
+        if change.current_password is UNSET:
+            place = FieldError("body.current_password", "is needed to change the e-mail address")
+            raise Unprocessable("the current password is missing", errors=[place])
+        current = await self._check(owner.id, change.current_password)
+        if address.shown == owner.email:
+            return owner
+        changed = await self._changes.email(owner.id, address, password_hash=current)
+        if changed is None:
+            raise wrong_password()
+        await self._relay.flush(timeout=TELLING)
+        return changed
+
+    async def change_password(self, caller: Principal, change: PasswordChange, *, email: str) -> None:
+        """Another password; all the caller's sessions end but this one.
+
+        Raises:
+            BadRequest: the current password is wrong.
+            Unprocessable: the new one is not acceptable.
+
+        """
+        current = await self._check(caller.id, change.current_password)
+        await self._passwords.check(change.new_password, key(email), code="UPDATE_USER_INVALID_PASSWORD")
+        new = await self._passwords.hash(change.new_password)
+        if not await self._changes.password(caller.id, current, new, keep=caller.session):
+            raise wrong_password()
+        await self._relay.flush(timeout=TELLING)
+
+    async def _check(self, account: UUID, password: str) -> str:
+        """The hash that this password was found to match."""
+        current = await self._changes.password_hash(account)
+        if current is None or await self._passwords.verify(current, password) is None:
+            raise wrong_password()
+        return current
+
+
+def wrong_password() -> BadRequest:
+    """The refusal of a change by who does not know the password, or of one that another change overtook."""
+    return BadRequest("the current password is wrong", code="CURRENT_PASSWORD_WRONG")

@@ -1,5 +1,6 @@
 """Sessions in PostgreSQL: changes through advanced-alchemy, and the one read that every request needs, straight."""
 
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -7,8 +8,8 @@ from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 
 from common.database import Database
 from common.dto import User
-from common.outbox import NOTIFY
-from user_svc.models import Session
+from user_svc.models import RefreshToken, Session
+from user_svc.sessions.schemas import SessionInfo
 
 _STANDING = """
 SELECT a.id, a.email, a.is_active, a.is_superuser, a.is_verified
@@ -18,22 +19,23 @@ WHERE s.id = $1 AND a.id = $2 AND s.revoked_at IS NULL AND s.expires_at > now() 
 
 _CREDENTIALS = "SELECT id, password_hash, is_active FROM accounts WHERE email_key = $1"
 
-_REVOKE = f"""
-WITH ended AS (
-    UPDATE sessions SET revoked_at = now(), updated_at = now() WHERE id = $1 AND revoked_at IS NULL RETURNING id
-), buried AS (
-    INSERT INTO tombstones (session_id, until) SELECT id, now() + $2 * interval '1 second' FROM ended
-), posted AS (
-    INSERT INTO outbox (topic, payload) SELECT 'standing', jsonb_build_object('session', id) FROM ended RETURNING id
-)
-{NOTIFY}
-"""  # noqa: S608 - no value is in the text
+_OPEN = """
+SELECT id, created_at, last_used_at, user_agent, address, id = $2 FROM sessions
+WHERE account_id = $1 AND revoked_at IS NULL AND expires_at > now() ORDER BY last_used_at DESC, id DESC
+"""
 
 
 class Sessions(SQLAlchemyAsyncRepository[Session]):
     """Changes, inside a unit of work."""
 
     model_type = Session
+
+
+class RefreshTokenRows(SQLAlchemyAsyncRepository[RefreshToken]):
+    """Changes, inside a unit of work."""
+
+    model_type = RefreshToken
+    id_attribute = "token_hash"
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -61,6 +63,11 @@ class SessionQueries:
         row = await self._database.row(_CREDENTIALS, email_key)
         return Credentials(*row) if row else None
 
-    async def revoke(self, session: UUID) -> None:
-        """End a session, and see to it that Redis learns of it; ending it twice is harmless (RFC 7009 section 2.2)."""
-        await self._database.row(_REVOKE, session, self._token_lifetime)
+    async def open(self, account: UUID, current: UUID) -> list[SessionInfo]:
+        """An account's sessions that still stand, the last used first."""
+        return [SessionInfo(*row) for row in await self._database.rows(_OPEN, account, current)]
+
+    async def end(self, statement: str, *arguments: Any) -> int:
+        """End sessions, and see to it that Redis learns of it; how many (see `ending`)."""
+        row = await self._database.row(statement, self._token_lifetime, *arguments)
+        return int(row[0]) if row else 0

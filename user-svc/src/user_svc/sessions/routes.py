@@ -1,17 +1,22 @@
-"""Login and logout."""
+"""Login, refresh, logout, and the list of sessions."""
 
 from typing import Any
+from uuid import UUID
 
-from litestar import Controller, Request, post
+from litestar import Controller, Request, delete, get, post
 from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from common.auth import PUBLIC, AuthenticatedRequest
-from common.docs.forms import LoginOperation
+from common.docs.forms import LoginOperation, RefreshOperation
 from common.docs.responses import problems
 from common.dto import TokenResponse
+from common.http.client import Client
 from common.http.strict import form
-from user_svc.sessions.schemas import Credentials, TokenError
+from user_svc.accounts.addresses import key
+from user_svc.sessions.schemas import Credentials, Refresh, SessionInfo, TokenError
 from user_svc.sessions.service import SessionService
+from user_svc.throttle import Throttle
 
 
 class SessionController(Controller):
@@ -24,13 +29,60 @@ class SessionController(Controller):
         status_code=200,
         opt={"auth": PUBLIC},
         operation_class=LoginOperation,
-        responses=problems(400, 413, 415),
+        responses=problems(400, 413, 415, 429),
     )
-    async def login(self, request: Request[Any, Any, Any], sessions: NamedDependency[SessionService]) -> TokenResponse:
+    async def login(
+        self,
+        request: Request[Any, Any, Any],
+        sessions: NamedDependency[SessionService],
+        client: NamedDependency[Client],
+        throttle: NamedDependency[Throttle],
+    ) -> TokenResponse:
         """OAuth2's password grant; 400 `LOGIN_BAD_CREDENTIALS` alike for unknown, wrong and inactive."""
-        return await sessions.login(Credentials.of(await form(request, refuse=TokenError)))
+        credentials = Credentials.of(await form(request, refuse=TokenError))
+        await throttle.check("login", account=key(credentials.username), address=client.address)
+        return await sessions.login(credentials, client)
+
+    @post(
+        "/auth/jwt/refresh",
+        status_code=200,
+        opt={"auth": PUBLIC},
+        operation_class=RefreshOperation,
+        responses=problems(400, 413, 415, 429),
+    )
+    async def refresh(
+        self,
+        request: Request[Any, Any, Any],
+        sessions: NamedDependency[SessionService],
+        client: NamedDependency[Client],
+        throttle: NamedDependency[Throttle],
+    ) -> TokenResponse:
+        """OAuth2's refresh grant: the token is used up, the answer holds its successor."""
+        await throttle.check("refresh", address=client.address)
+        return await sessions.refresh(Refresh.of(await form(request, refuse=TokenError)))
 
     @post("/auth/jwt/logout", status_code=204, responses=problems(401))
     async def logout(self, request: AuthenticatedRequest, sessions: NamedDependency[SessionService]) -> None:
         """End this session; its tokens are dead everywhere."""
         await sessions.logout(request.user)
+
+    @get("/users/me/sessions", responses=problems(401))
+    async def list_sessions(
+        self, request: AuthenticatedRequest, sessions: NamedDependency[SessionService]
+    ) -> list[SessionInfo]:
+        """Where the caller is logged in."""
+        return await sessions.open_sessions(request.user)
+
+    @delete("/users/me/sessions/{session_id:uuid}", responses=problems(401, 404))
+    async def end_session(
+        self, request: AuthenticatedRequest, session_id: FromPath[UUID], sessions: NamedDependency[SessionService]
+    ) -> None:
+        """End one session of the caller's."""
+        await sessions.end_one(request.user, session_id)
+
+    @delete("/users/me/sessions", responses=problems(401))
+    async def end_other_sessions(
+        self, request: AuthenticatedRequest, sessions: NamedDependency[SessionService]
+    ) -> None:
+        """End all sessions but this one."""
+        await sessions.end_others(request.user)

@@ -1,48 +1,62 @@
-"""Logging in and out."""
+"""Logging in, staying in, and ending sessions."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
 
 from common.auth import Principal
 from common.dto import TokenResponse, User
+from common.errors import NotFound
+from common.http.client import Client
 from common.outbox import Relay
 from common.unit_of_work import UnitOfWork
 from user_svc.accounts.addresses import key
 from user_svc.accounts.repository import Accounts, user
+from user_svc.models import RefreshToken as RefreshTokenRow
 from user_svc.models import Session
 from user_svc.passwords import Passwords
-from user_svc.sessions.repository import SessionQueries, Sessions
-from user_svc.sessions.schemas import Credentials, TokenError
+from user_svc.sessions.ending import END_ONE, END_OTHERS, END_OWN
+from user_svc.sessions.refresh import RefreshToken, RefreshTokens, invalid_grant
+from user_svc.sessions.repository import Credentials as Found
+from user_svc.sessions.repository import RefreshTokenRows, SessionQueries, Sessions
+from user_svc.sessions.schemas import Credentials, Refresh, SessionInfo, TokenError
 from user_svc.sessions.tokens import AccessTokens
-from user_svc.standing import StandingAuthority
+from user_svc.standing import TELLING, StandingAuthority
 
-TELLING: Final = 0.1  # seconds an answer waits for Redis to be told; the outbox tells it all the same
+
+class Lifetimes(Struct, frozen=True):
+    """How long a session lasts in all, and how long its refresh token may lie unused."""
+
+    session: timedelta
+    idle: timedelta
 
 
 class SessionService:
-    """Opens and ends sessions; `lifetime` is that of a session."""
+    """Opens, renews and ends sessions."""
 
     def __init__(
         self,
         unit_of_work: UnitOfWork,
         queries: SessionQueries,
         passwords: Passwords,
-        tokens: AccessTokens,
+        *,
+        access: AccessTokens,
+        refresh: RefreshTokens,
         standing: StandingAuthority,
         relay: Relay,
-        *,
-        lifetime: timedelta,
+        lifetimes: Lifetimes,
     ) -> None:
         self._unit_of_work = unit_of_work
         self._queries = queries
         self._passwords = passwords
-        self._tokens = tokens
+        self._access = access
+        self._refresh = refresh
         self._standing = standing
         self._relay = relay
-        self._lifetime = lifetime
+        self._lifetimes = lifetimes
 
-    async def login(self, credentials: Credentials) -> TokenResponse:
+    async def login(self, credentials: Credentials, client: Client) -> TokenResponse:
         """Check a password and open a session.
 
         Raises:
@@ -53,25 +67,80 @@ class SessionService:
         keep = await self._passwords.verify(found.password_hash if found else None, credentials.password)
         if found is None or keep is None or not found.is_active:
             raise bad_credentials()
-        opened, owner = await self._open(found.id, rehashed=keep if keep != found.password_hash else None)
+        first = RefreshToken.new()
+        opened, owner = await self._open(found, keep, first, client)
         await self._standing.prime(opened.id, owner)
-        return self._tokens.issue(owner.id, opened.id)
+        return self._access.issue(owner.id, opened.id, first.reveal())
+
+    async def refresh(self, refresh: Refresh) -> TokenResponse:
+        """Take a refresh token for its successor and a new access token.
+
+        Raises:
+            TokenError: it is not valid; if it had been used before, its session has ended by now.
+
+        """
+        rotation = await self._refresh.rotate(RefreshToken.parse(refresh.refresh_token))
+        if rotation.successor is None:
+            await self._end(END_ONE, rotation.session)
+            raise invalid_grant()
+        return self._access.issue(rotation.account, rotation.session, rotation.successor.reveal())
 
     async def logout(self, principal: Principal) -> None:
         """End the caller's session; Redis has it, where it can, before the answer leaves."""
-        await self._queries.revoke(principal.session)
+        await self._end(END_ONE, principal.session)
+
+    async def open_sessions(self, principal: Principal) -> list[SessionInfo]:
+        """The caller's sessions that still stand."""
+        return await self._queries.open(principal.id, principal.session)
+
+    async def end_one(self, principal: Principal, session: UUID) -> None:
+        """End one of the caller's sessions.
+
+        Raises:
+            NotFound: the caller has no such session.
+
+        """
+        if not await self._end(END_OWN, session, principal.id):
+            raise NotFound("there is no such session", code="SESSION_NOT_FOUND")
+
+    async def end_others(self, principal: Principal) -> None:
+        """End all the caller's sessions but this one."""
+        await self._end(END_OTHERS, principal.session, principal.id)
+
+    async def tell(self) -> None:
+        """Wait, but not for long, until Redis knows what was committed."""
         await self._relay.flush(timeout=TELLING)
 
-    async def _open(self, account_id: UUID, *, rehashed: str | None) -> tuple[Session, User]:
-        """The session, and the better hash where there is one, stand or fall together."""
+    async def _end(self, statement: str, *arguments: UUID) -> int:
+        ended = await self._queries.end(statement, *arguments)
+        await self.tell()
+        return ended
+
+    async def _open(self, found: Found, keep: str, first: RefreshToken, client: Client) -> tuple[Session, User]:
+        """The session, its first refresh token, and the better hash where there is one, stand or fall together.
+
+        The account is read again under a lock: a password changed since it was checked opens nothing.
+        """
+        now = datetime.now(UTC)
         async with self._unit_of_work() as transaction:
-            account = await Accounts(session=transaction).get_one_or_none(id=account_id)
-            if account is None or not account.is_active:  # ended while the password was checked
+            account = await Accounts(session=transaction).get_one_or_none(id=found.id, with_for_update=True)
+            if account is None or account.password_hash != found.password_hash or not account.is_active:
                 raise bad_credentials()
-            if rehashed is not None:
-                account.password_hash = rehashed
+            account.password_hash = keep
             opened = await Sessions(session=transaction).add(
-                Session(account_id=account_id, expires_at=datetime.now(UTC) + self._lifetime)
+                Session(
+                    account_id=found.id,
+                    expires_at=now + self._lifetimes.session,
+                    user_agent=client.user_agent,
+                    address=client.address,
+                )
+            )
+            await RefreshTokenRows(session=transaction).add(
+                RefreshTokenRow(
+                    token_hash=first.hash,
+                    session_id=opened.id,
+                    expires_at=now + min(self._lifetimes.idle, self._lifetimes.session),
+                )
             )
         return opened, user(account)
 

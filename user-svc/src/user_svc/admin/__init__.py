@@ -1,0 +1,1 @@
+"""What superusers, and operators at the command line, do to accounts."""

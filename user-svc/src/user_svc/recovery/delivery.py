@@ -1,0 +1,85 @@
+"""From the outbox to the mailer: a mail's token is made when the mail is."""
+
+import time
+from collections.abc import Collection, Sequence
+from email.message import EmailMessage
+from typing import Final
+
+import asyncpg
+import msgspec
+import structlog
+from aiosmtplib import SMTPException
+
+from common.outbox import Entry
+from user_svc.recovery.mail import Letters, Mailer
+from user_svc.recovery.repository import HOLDERS, Holder
+from user_svc.recovery.schemas import Posted
+from user_svc.sessions.schemas import Action
+from user_svc.sessions.tokens import ActionTokens
+
+BATCH: Final = 20  # mails that a crash may send twice
+GIVE_UP: Final = 24 * 3600  # seconds
+
+_log = structlog.get_logger()
+
+
+class Delivery:
+    """Sends what was asked for; what cannot be sent now is tried again for a day, ever less often."""
+
+    def __init__(self, mailer: Mailer, letters: Letters, tokens: ActionTokens) -> None:
+        self._mailer = mailer
+        self._letters = letters
+        self._tokens = tokens
+
+    async def deliver(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", entries: Sequence[Entry]
+    ) -> Collection[int]:
+        """Send the mails of these entries; the ids of those to try again."""
+        mails = await self._mails(connection, entries)
+        unsent = {entry.id: entry for entry in entries if entry.id in mails}
+        try:
+            await self._send(mails, unsent)
+        except (SMTPException, OSError) as error:
+            _log.warning("mails wait", count=len(unsent), error=type(error).__name__)
+        return [entry.id for entry in unsent.values() if not _given_up(entry)]
+
+    async def _send(self, mails: dict[int, EmailMessage], unsent: dict[int, Entry]) -> None:
+        """Over one connection; a mail that is refused keeps no other from leaving."""
+        if not mails:
+            return
+        async with self._mailer.opened() as send:
+            for number, mail in mails.items():
+                try:
+                    await send(mail)
+                except (ConnectionError, TimeoutError):
+                    raise
+                except (SMTPException, ValueError) as error:
+                    _log.warning("mail refused", entry=number, error=type(error).__name__)
+                else:
+                    del unsent[number]
+
+    async def _mails(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", entries: Sequence[Entry]
+    ) -> dict[int, EmailMessage]:
+        """The mails by entry: none to nobody, to who is verified already, or of a kind that leaves with a later one."""
+        posted = {msgspec.json.decode(entry.payload, type=Posted): entry.id for entry in entries}
+        rows = await connection.fetch(HOLDERS, list({letter.account for letter in posted}))
+        holders = {holder.id: holder for holder in map(Holder.of, rows)}
+        mails = {}
+        for letter, number in posted.items():
+            holder = holders.get(letter.account) if letter.account else None
+            if holder is not None and not (letter.action is Action.VERIFY and holder.is_verified):
+                mails[number] = self._write(letter.action, holder, number)
+        return mails
+
+    def _write(self, action: Action, holder: Holder, number: int) -> EmailMessage:
+        token = self._tokens.issue(action, holder.id, holder.state(action))
+        return self._letters.write(action, to=holder.email, token=token, number=number)
+
+
+def _given_up(entry: Entry) -> bool:
+    """Said once, without the address."""
+    given_up = entry.posted_at < time.time() - GIVE_UP
+    if given_up:
+        _log.error("mail given up", entry=entry.id, attempts=entry.attempts + 1)
+    return given_up

@@ -1,0 +1,212 @@
+"""From the outbox to the mail server: later rather than never, and not for ever."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from msgspec.structs import replace
+
+from common.settings import HttpUrl
+from common.testing import captured_logs, client_of
+from devstack.fixtures import bare_environment
+from devstack.ports import free_port
+from user_svc.app import create_app
+from user_svc.settings import Mailbox, Settings, SmtpUrl
+
+ANN = "ann@example.com"
+PASSWORD = "correct horse battery"
+DEADLINE = 15.0
+
+Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
+Delivered = Callable[[], Awaitable[None]]
+
+WAITING = "SELECT attempts FROM outbox WHERE topic = 'mail'"
+
+
+@pytest.fixture
+def settings(settings: Settings, mail_server: Any) -> Settings:
+    """The settings of an app that sends by SMTP."""
+    return replace(
+        settings,
+        mail_folder=None,
+        smtp_url=SmtpUrl.parse(mail_server.url),
+        mail_from=Mailbox.parse("no-reply@example.net"),
+        public_url=HttpUrl.parse("https://app.test"),
+    )
+
+
+@pytest.fixture
+async def ann(client: httpx.AsyncClient) -> None:
+    """Ann has an account."""
+    answer = await client.post("/auth/register", json={"email": ANN, "password": PASSWORD})
+    assert answer.status_code == 201
+
+
+async def ask(client: httpx.AsyncClient, route: str = "/auth/forgot-password") -> None:
+    """Ask for a mail."""
+    assert (await client.post(route, json={"email": ANN})).status_code == 202
+
+
+async def until(condition: Callable[[], Awaitable[Any]]) -> None:
+    """Wait for it."""
+    end = time.monotonic() + DEADLINE
+    while not await condition():
+        assert time.monotonic() < end, "it did not come about"
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.usefixtures("ann")
+async def test_a_mail_server_that_comes_back_gets_every_mail(
+    client: httpx.AsyncClient, rows: Rows, delivered: Delivered, mail_server: Any
+) -> None:
+    """While it is away requests are answered as always; what waited leaves when it is back."""
+    started = time.monotonic()
+    await ask(client)
+    await ask(client, "/auth/request-verify-token")
+    assert time.monotonic() - started < 1.0
+
+    async def tried() -> bool:
+        return all(attempts > 0 for (attempts,) in await rows(WAITING))
+
+    await until(tried)
+    mail_server.start()
+
+    await delivered()
+    assert sorted(letter["Subject"] for letter in mail_server.letters) == [
+        "Confirm your e-mail address",
+        "Set a new password",
+    ]
+
+
+@pytest.mark.usefixtures("ann")
+@pytest.mark.parametrize("answer", ["451 try again", "554 no"])
+async def test_a_refused_mail_is_tried_again(
+    client: httpx.AsyncClient, delivered: Delivered, mail_server: Any, answer: str
+) -> None:
+    """Refused once, taken at the next try; it leaves once."""
+    mail_server.answer = answer
+    mail_server.start()
+    await ask(client)
+
+    async def refused() -> bool:
+        return bool(mail_server.attempts)
+
+    await until(refused)
+    mail_server.answer = "250 OK"
+
+    await delivered()
+    assert len(mail_server.letters) == 1
+
+
+async def test_a_mail_is_given_up_after_a_day(settings: Settings, rows: Rows, delivered: Delivered) -> None:
+    """It is deleted and said so in an error line, which does not hold the address."""
+    with captured_logs() as logs:
+        async with client_of(create_app(settings)) as client:
+            await client.post("/auth/register", json={"email": ANN, "password": PASSWORD})
+            await ask(client)
+            await until(lambda: rows(f"{WAITING} AND attempts > 0"))
+            await rows("UPDATE outbox SET created_at = now() - interval '25 hours', not_before = now()")
+
+            await delivered()
+    errors = [line["event"] for line in logs.lines if line["level"] == "error"]
+    assert errors == ["mail given up"]
+    assert "ann" not in logs.text.replace("'annot", "")
+
+
+@pytest.mark.usefixtures("ann")
+async def test_many_requests_for_one_mail_are_one_mail(
+    client: httpx.AsyncClient, rows: Rows, delivered: Delivered, mail_server: Any
+) -> None:
+    """Whoever asks ten times before the server takes any gets one."""
+    for _ in range(10):
+        await ask(client)
+    mail_server.start()
+
+    await rows("UPDATE outbox SET not_before = now()")
+    await delivered()
+    assert 1 <= len(mail_server.letters) < 10
+
+
+@pytest.mark.usefixtures("ann")
+async def test_the_outbox_holds_no_token_and_no_address(client: httpx.AsyncClient, rows: Rows) -> None:
+    """What waits says what is to be sent, and the account."""
+    await ask(client)
+
+    [(payload,)] = await rows("SELECT payload::text FROM outbox WHERE topic = 'mail'")
+    [(account,)] = await rows("SELECT id FROM accounts")
+
+    assert payload == f'{{"action": "reset", "account": "{account}"}}'
+
+
+@pytest.mark.e2e
+async def test_a_kill_between_commit_and_send_loses_no_mail(settings: Settings, rows: Rows, mail_server: Any) -> None:
+    """SIGKILL of the process that promised the mail; the next one sends it."""
+    first = serve(settings, port := free_port())
+    try:
+        await ready(port)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            await client.post("/auth/register", json={"email": ANN, "password": PASSWORD})
+            await ask(client)
+    finally:
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    assert len(await rows(WAITING)) == 1
+    mail_server.start()
+    await rows("UPDATE outbox SET not_before = now()")
+
+    second = serve(settings, port)
+    try:
+
+        async def sent() -> bool:
+            return bool(mail_server.letters) and not await rows(WAITING)
+
+        await until(sent)
+    finally:
+        second.kill()  # how it ends cleanly is another test's
+        second.wait()
+
+    assert [letter["To"] for letter in mail_server.letters] == [ANN]
+
+
+def serve(settings: Settings, port: int) -> "subprocess.Popen[bytes]":
+    """A process of its own."""
+    keys = settings.jwt_keys
+    kid, key = keys.signing
+    environment = bare_environment(
+        DATABASE_URL=settings.database_url.reveal(),
+        REDIS_URL=settings.redis_url.reveal(),
+        JWT_KEYS=f"{kid}:{encoded(key)}",
+        SMTP_URL=settings.smtp_url.reveal() if settings.smtp_url else "",
+        MAIL_FROM="no-reply@example.net",
+        PUBLIC_URL="https://app.test",
+        LOG_LEVEL="ERROR",
+    )
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    command = [sys.executable, "-m", "user_svc", "serve", f"--port={port}"]
+    return subprocess.Popen(command, env=environment)
+
+
+def encoded(key: bytes) -> str:
+    """As JWT_KEYS has it."""
+    return urlsafe_b64encode(key).decode()
+
+
+async def ready(port: int) -> None:
+    """Wait until it serves."""
+
+    async def answers() -> bool:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            try:
+                return (await client.get(f"http://127.0.0.1:{port}/health/ready")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+    await until(answers)
