@@ -221,6 +221,7 @@ async def user_app(
 ) -> AsyncIterator[Litestar]:
     """user-svc, the whole of it, with quick passwords."""
     cheap = {"ARGON2_MEMORY_KIB": "8", "ARGON2_PASSES": "1", "DATABASE_URL": user_dsn}
+    cheap |= {"THROTTLE_ACCOUNT_PER_MINUTE": "0", "THROTTLE_ADDRESS_PER_MINUTE": "0"}
     async with running(create_user_app(load(UserSettings, pair_variables | cheap))) as app:
         yield app
 

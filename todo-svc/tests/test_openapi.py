@@ -71,7 +71,8 @@ def _serving(app: Litestar) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def served(variables: dict[str, str], user_dsn: str, authenticator: FakeAuthenticator) -> Iterator[httpx.Client]:
     """A caller of a todo-svc that is reached as schemathesis reaches it, with a user-svc behind its login."""
-    user_app = create_user_app(load(UserSettings, variables | {"DATABASE_URL": user_dsn, "ARGON2_MEMORY_KIB": "8"}))
+    unhurried = {"ARGON2_MEMORY_KIB": "8", "THROTTLE_ACCOUNT_PER_MINUTE": "0", "THROTTLE_ADDRESS_PER_MINUTE": "0"}
+    user_app = create_user_app(load(UserSettings, variables | unhurried | {"DATABASE_URL": user_dsn}))
     headers = {"Authorization": f"Bearer {authenticator.admit()}"}
     with (
         _serving(user_app) as user_url,

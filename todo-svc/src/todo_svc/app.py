@@ -12,7 +12,9 @@ from common.auth import AuthenticatedRequest, Authenticator
 from common.auth.remote import remote_auth
 from common.cli import load_or_exit
 from common.database import Database
+from common.redis import listen
 from common.service import create_service
+from todo_svc.erasure import Eraser, ErasureLog, ErasureWorker
 from todo_svc.lists.queries import ListQueries
 from todo_svc.lists.repository import ListRepository
 from todo_svc.lists.routes import ListController
@@ -38,6 +40,12 @@ def create_app(
     settings = settings or load_or_exit(NAME, Settings)
     database = Database(settings.database_url.reveal(), size=settings.database_pool_size, application=NAME)
     login_proxy = LoginProxy(settings.user_svc_url.reveal(), transport=transport)
+
+    erasure = ErasureWorker(
+        listen(settings.redis_url),
+        Eraser(database),
+        ErasureLog(settings.user_svc_url.reveal(), settings.jwt_keys, transport=transport),
+    )
 
     def owned(kind: Callable[[Database, UUID], Any]) -> Callable[[AuthenticatedRequest], Any]:
         """The caller's own: whatever a handler is given can reach no other owner's rows."""
@@ -65,6 +73,6 @@ def create_app(
             "todo_repository": owned(TodoRepository),
             "login_proxy": lambda: login_proxy,
         },
-        lifespan=[resources()],
+        lifespan=[resources(), erasure],
         description="Lists and todos of each user, behind the guard.",
     )

@@ -29,8 +29,8 @@ class LoginProxy:
             timeout=httpx.Timeout(TOTAL, connect=0.5),
         )
 
-    async def login(self, body: bytes, content_type: str) -> httpx.Response:
-        """Hand the form over.
+    async def login(self, body: bytes, headers: dict[str, str]) -> httpx.Response:
+        """Hand the form over, as it came.
 
         Raises:
             Unavailable: user-svc cannot be reached; nobody was logged in.
@@ -40,7 +40,7 @@ class LoginProxy:
             return await self._client.post(
                 PATH,
                 content=body,
-                headers=httpx.Headers({"Content-Type": content_type, **outgoing_headers()}, encoding="latin-1"),
+                headers=httpx.Headers({**headers, **outgoing_headers()}, encoding="latin-1"),
             )
         except httpx.HTTPError as error:
             raise Unavailable("nobody can log in right now", retry_after=2) from error
@@ -60,12 +60,23 @@ class LoginController(Controller):
         status_code=200,
         opt={"auth": PUBLIC},
         operation_class=LoginOperation,
-        responses=problems(400, 413, 415),
+        responses=problems(400, 413, 415, 429),
     )
     async def login(
         self, request: Request[Any, Any, Any], login_proxy: NamedDependency[LoginProxy]
     ) -> Response[TokenResponse]:
         """OAuth2's password grant, answered by user-svc."""
-        answer = await login_proxy.login(await request.body(), request.headers.get("content-type", ""))
+        answer = await login_proxy.login(await request.body(), _sender(request))
         headers = {name: answer.headers[name] for name in PASSED_ON if name in answer.headers}
         return Response(answer.content, status_code=answer.status_code, headers=headers)  # type: ignore[arg-type]
+
+
+def _sender(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """What user-svc would have seen of the client; it believes the address if it trusts us (TRUSTED_PROXIES)."""
+    headers = request.headers
+    hops = [headers.get("x-forwarded-for", ""), request.client.host if request.client else ""]
+    return {
+        "Content-Type": headers.get("content-type", ""),
+        "User-Agent": headers.get("user-agent", ""),
+        "X-Forwarded-For": ", ".join(filter(None, hops)),
+    }

@@ -3,7 +3,9 @@
 from datetime import datetime
 from uuid import UUID
 
+from advanced_alchemy.base import AdvancedDeclarativeBase, CommonTableAttributes
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     DateTime,
     Double,
@@ -14,6 +16,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    func,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -37,6 +40,27 @@ class TodoList(Row):
     title: Mapped[str] = mapped_column(String(200))
     description: Mapped[str | None] = mapped_column(Text)
     version: Mapped[int] = mapped_column(server_default=text("1"))
+
+
+class ErasedUser(CommonTableAttributes, AdvancedDeclarativeBase):
+    """The tombstone of a deleted account: a trigger on `lists` refuses its owner."""
+
+    __tablename__ = "erased_users"
+    __bind_key__ = "todo_svc"
+
+    user_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    event: Mapped[str] = mapped_column(String(64))
+    erased_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+class ErasureProgress(CommonTableAttributes, AdvancedDeclarativeBase):
+    """One row: the last of user-svc's deletions up to which nothing can be missing."""
+
+    __tablename__ = "erasure_progress"
+    __bind_key__ = "todo_svc"
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    sequence: Mapped[int] = mapped_column(BigInteger)
 
 
 class Todo(Row):

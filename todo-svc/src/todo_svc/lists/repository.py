@@ -9,6 +9,7 @@ from uuid_utils.compat import uuid7
 from common.database import Database
 from common.errors import Conflict, NotFound
 from common.sql import Owned
+from todo_svc.erasure import refusing_erased
 from todo_svc.lists.queries import COLUMNS, ListQueries, existing
 from todo_svc.lists.schemas import CreateList, TodoList, UpdateList
 
@@ -29,10 +30,12 @@ class ListRepository:
 
         Raises:
             Conflict: the owner has one of this title.
+            InvalidToken: the owner's account was deleted.
 
         """
         try:
-            row = await self._database.row(_INSERT, self._owner, uuid7(), new.title, new.description)
+            with refusing_erased():
+                row = await self._database.row(_INSERT, self._owner, uuid7(), new.title, new.description)
         except asyncpg.UniqueViolationError:
             raise _taken() from None
         return existing(row)

@@ -94,15 +94,8 @@ class TodoFilters(Struct, frozen=True, kw_only=True):
         if self.priority is not None:
             owned.where("priority = {}", self.priority.rank)
         if self.search:
-            owned.where("(content ILIKE {0} OR description ILIKE {0})", _pattern(self.search))
+            owned.where("(content ILIKE {0} OR description ILIKE {0})", like(self.search, place="query.search"))
         if self.due_before is not None:
             owned.where("due_at < {}", self.due_before)
         if self.due_after is not None:
             owned.where("due_at > {}", self.due_after)
-
-
-def _pattern(search: str) -> str:
-    if "\0" in search or "\N{REPLACEMENT CHARACTER}" in search:  # Litestar puts the latter for what is no UTF-8
-        error = FieldError("query.search", "holds a NUL, or what is no UTF-8")
-        raise Unprocessable("the search is not acceptable", errors=[error])
-    return like(search)
