@@ -93,7 +93,7 @@ class World:
 async def world(database: DatabaseFactory, redis_url: str) -> AsyncIterator[World]:
     """Running services on empty databases; passwords are hashed as cheaply as argon2id can."""
     shared = {"REDIS_URL": redis_url, "JWT_KEYS": random_keys(), "LOG_LEVEL": "ERROR"}
-    cheap = {"ARGON2_MEMORY_KIB": "8", "ARGON2_PASSES": "1"}
+    cheap = {"ARGON2_MEMORY_KIB": "8", "ARGON2_PASSES": "1", "THROTTLE_ADDRESS_PER_MINUTE": "0"}
     user_dsn, todo_dsn = await database("user_svc"), await database("todo_svc")
     users = create_user_app(load(UserSettings, shared | cheap | {"DATABASE_URL": user_dsn}))
     there = {"DATABASE_URL": todo_dsn, "USER_SVC_URL": "http://user.test"}

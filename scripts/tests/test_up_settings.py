@@ -9,13 +9,14 @@ from devstack.processes import StackError
 from devstack.up import settings
 from devstack.up.options import parse
 
+THROTTLE = ("THROTTLE_ACCOUNT_PER_MINUTE", "THROTTLE_ADDRESS_PER_MINUTE", "TRUSTED_PROXIES")
 OPTIONS = parse(["--user-port=8101", "--todo-port=8102"])
 
 
 @pytest.fixture(autouse=True)
 def silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is set."""
-    for name in ("JWT_KEYS", "ENVIRONMENT", "CORS_ORIGINS", "DOCS_LOGIN", *settings.TAKEN):
+    for name in ("JWT_KEYS", "ENVIRONMENT", "CORS_ORIGINS", "DOCS_LOGIN", *THROTTLE, *settings.TAKEN):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -55,10 +56,19 @@ def test_database_url_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_no_prefilled_login_in_production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The demo login is made up for development only."""
-    assert "DOCS_LOGIN" in _environment(tmp_path)
+    """The demo login, and patience with one address, are made up for development only."""
+    assert {"DOCS_LOGIN", "THROTTLE_ADDRESS_PER_MINUTE"} <= _environment(tmp_path).keys()
     monkeypatch.setenv("ENVIRONMENT", "production")
-    assert "DOCS_LOGIN" not in _environment(tmp_path)
+    assert not {"DOCS_LOGIN", "THROTTLE_ADDRESS_PER_MINUTE"} & _environment(tmp_path).keys()
+
+
+def test_one_address_is_everybody_in_development(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A seed of thousands registers from here, and logins through todo-svc count by who sent them; you may say no."""
+    made = _environment(tmp_path)
+    assert (made["THROTTLE_ADDRESS_PER_MINUTE"], made["TRUSTED_PROXIES"]) == ("60000", "127.0.0.0/8,::1/128")
+    assert "THROTTLE_ACCOUNT_PER_MINUTE" not in made
+    monkeypatch.setenv("THROTTLE_ADDRESS_PER_MINUTE", "7")
+    assert _environment(tmp_path)["THROTTLE_ADDRESS_PER_MINUTE"] == "7"
 
 
 def test_database_names_on_a_server_of_the_users() -> None:

@@ -25,7 +25,8 @@ READY = "ready\n"
 PATIENCE = 40  # seconds: every piece may take its own 15 to end
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
 KEPT_PREFIXES = ("PYTHON", "COV", "UV_", "LC_")
-QUICK_PASSWORDS = {"ARGON2_MEMORY_KIB": "8", "ARGON2_PASSES": "1"}
+# Logins that cost little, as many as a test likes.
+QUICK_LOGINS = {"ARGON2_MEMORY_KIB": "8", "ARGON2_PASSES": "1", "THROTTLE_ACCOUNT_PER_MINUTE": "0"}
 
 
 def bare_environment(**variables: str) -> dict[str, str]:
@@ -248,7 +249,7 @@ def started(*services: Service) -> Iterator[None]:
 def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """A real `up` on free ports, for the whole session; tests take `stack`, and are of the xdist group `stack`."""
     data = tmp_path_factory.mktemp("stack")
-    with started_up(data, "--no-seed", **QUICK_PASSWORDS) as process:
+    with started_up(data, "--no-seed", **QUICK_LOGINS) as process:
         yield RunningStack(data)
     if process.returncode:
         pytest.fail(f"up ended with code {process.returncode}")

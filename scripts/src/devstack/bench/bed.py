@@ -112,6 +112,8 @@ class Bed:
             "USER_SVC_URL": self.user_svc.url,
             "LOG_LEVEL": "WARNING",
             "ACCESS_LOG": "false",
+            "THROTTLE_ACCOUNT_PER_MINUTE": "0",
+            "THROTTLE_ADDRESS_PER_MINUTE": "0",
         }
 
 

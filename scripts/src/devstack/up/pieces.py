@@ -37,6 +37,12 @@ class Pieces:
         """The Redis both services use."""
         return self.redis.url if self.redis else given("REDIS_URL") or ""
 
+    @property
+    def mail_folder(self) -> Path | None:
+        """Where user-svc's mails become files, once the services have their environment."""
+        folder = self.services[0].environment.get("MAIL_FOLDER")
+        return Path(folder) if folder else None
+
     def settle(self) -> None:
         """Give each service its environment, once the servers' addresses are known."""
         urls = database_urls(self.database_server)
@@ -64,7 +70,7 @@ class Pieces:
         databases = {service.name: service.environment.get("DATABASE_URL") for service in self.services}
         answer["postgres"] = {**_process(self.postgres), "databases": databases}
         answer["redis"] = {**_process(self.redis), "url": self.redis_url}
-        answer["mail"] = self.services[0].environment.get("MAIL_FOLDER")
+        answer["mail"] = str(self.mail_folder) if self.mail_folder else None
         return answer
 
 

@@ -34,6 +34,8 @@ def show(stack: Pieces) -> None:
     if stack.options.seed:
         say(f"login  {DEMO_EMAIL} / {DEMO_PASSWORD}")
         say(f"try    {try_it(todo)}")
+    if stack.mail_folder:
+        say(f"mail   {stack.mail_folder}; links are shown here as mails come")
     say(f"data   {stack.folder}")
     say("Ctrl-C stops everything; ./scripts/stack steers the pieces from another terminal.")
     say("ready")

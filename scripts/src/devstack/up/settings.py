@@ -14,6 +14,7 @@ from devstack.up.options import Options
 DEMO_EMAIL, DEMO_PASSWORD = "demo@example.com", "correct-horse-battery"
 DATABASES = {"user-svc": "user_svc", "todo-svc": "todo_svc"}
 OWN_DATABASE = {"user-svc": "USER_DATABASE_URL", "todo-svc": "TODO_DATABASE_URL"}
+MANY = "60000"  # everybody here has the same address: a seed of thousands of accounts, too
 # What `up` reads itself, and replaces for each service.
 TAKEN = ("DATABASE_URL", "REDIS_URL", *OWN_DATABASE.values())
 
@@ -68,10 +69,13 @@ def _made_up(options: Options, folder: Path, inherited: Mapping[str, str]) -> di
         "CORS_ORIGINS": ",".join(f"http://{host}:{port}" for host in ("127.0.0.1", "localhost") for port in ports),
         "LOG_FORMAT": "json",
         "MAIL_FOLDER": str(folder / "mail"),
+        "PUBLIC_URL": f"http://127.0.0.1:{options.user_port}",
         "USER_SVC_URL": f"http://127.0.0.1:{options.user_port}",
+        "TRUSTED_PROXIES": "127.0.0.0/8,::1/128",  # the service that passes logins on
     }
     if inherited.get("ENVIRONMENT", "development") == "development":
         made_up["DOCS_LOGIN"] = f"{DEMO_EMAIL}:{DEMO_PASSWORD}"
+        made_up["THROTTLE_ADDRESS_PER_MINUTE"] = MANY
     return made_up
 
 

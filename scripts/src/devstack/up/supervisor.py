@@ -9,7 +9,7 @@ from pathlib import Path
 
 from devstack import control
 from devstack.processes import Server
-from devstack.up import demo, folder, pieces, report
+from devstack.up import demo, folder, mail, pieces, report
 from devstack.up.commands import Commands
 from devstack.up.databases import create_missing
 from devstack.up.options import Options
@@ -48,7 +48,7 @@ class Supervisor:
         try:
             await self._bring_up(stack)
             ended = 0
-            await asyncio.Event().wait()
+            await mail.tell(stack.mail_folder)
         except asyncio.CancelledError:
             report.say("stopping...")
         finally:
