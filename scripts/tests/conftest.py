@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devstack.fixtures import RunningStack, started_up
+from devstack.fixtures import RunningStack, quick_folder, started_up
 
 HERE = Path(__file__).parent
 FAKE = HERE / "fake_service.py"
@@ -35,6 +35,6 @@ def fake_services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def fake_stack(tmp_path_factory: pytest.TempPathFactory, fake_services: dict[str, str]) -> Iterator[RunningStack]:
     """A stack of real servers and stand-in services with two processes each."""
-    data = tmp_path_factory.mktemp("fake-stack")
-    with started_up(data, "--no-seed", "--workers=2", **fake_services):
+    options = ("--no-seed", "--workers=2")
+    with quick_folder(tmp_path_factory, "fake-stack") as data, started_up(data, *options, **fake_services):
         yield RunningStack(data)

@@ -1,11 +1,15 @@
 """The fixtures of the whole repository, with the real services."""
 
+import os
 import subprocess
+import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
+from devstack import fixtures
 from devstack.fixtures import DatabaseFactory, RunningStack
 from devstack.probes import http_status
 from devstack.up import demo, report
@@ -20,6 +24,32 @@ async def test_database_is_migrated_and_fresh(database: DatabaseFactory, service
     tables = await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
     await connection.close()
     assert tables > 1
+
+
+def test_folder_in_memory_ends_with_its_run(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is gone after its use, and after a kill at the latest with the next run; others' are left alone."""
+    monkeypatch.setattr(fixtures, "MEMORY", tmp_path)
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    killed, living = (tmp_path / f"{fixtures.OURS}{pid}-x" for pid in (ended.pid, os.getpid()))
+    killed.mkdir()
+    living.mkdir()
+    with fixtures.quick_folder(tmp_path_factory, "postgres") as folder:
+        assert folder.parent == tmp_path
+        assert not killed.exists()
+    assert list(tmp_path.iterdir()) == [living]
+
+
+def test_folder_is_on_disk_where_memory_is_small(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container with its 64 MB of it."""
+    monkeypatch.setattr(fixtures, "MEMORY", tmp_path)
+    monkeypatch.setattr(fixtures, "PLENTY", sys.maxsize)
+    with fixtures.quick_folder(tmp_path_factory, "postgres") as folder:
+        assert folder.is_relative_to(tmp_path_factory.getbasetemp())
 
 
 @pytest.mark.e2e

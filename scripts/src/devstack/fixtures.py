@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,9 @@ from devstack.processes import StackError
 from devstack.up.service import Service
 
 DatabaseFactory = Callable[[str], Awaitable[str]]
+MEMORY, PROC = Path("/dev/shm"), Path("/proc")  # noqa: S108 - Linux
+OURS = "gatehouse_tests-"
+PLENTY = 2**30  # bytes
 READY = "ready\n"
 PATIENCE = 40  # seconds: every piece may take its own 15 to end
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
@@ -148,13 +154,33 @@ def migrate(service: str, dsn: str) -> None:
         raise StackError(f"{service} migrate ended with {done.returncode}:\n{done.stdout}{done.stderr}")
 
 
+def pytest_collection_finish() -> None:
+    """Spare the collector what stays: it would look at every module and test again and again."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+@contextlib.contextmanager
+def quick_folder(factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+    """A folder in memory where there is plenty: databases that come and go by the hundred are slow on a disk."""
+    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < PLENTY:
+        yield factory.mktemp(name)
+        return
+    for left in MEMORY.glob(f"{OURS}*"):  # by a test run that was killed
+        if not (PROC / left.name.split("-")[1]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=MEMORY, prefix=f"{OURS}{os.getpid()}-{name}-") as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestPostgres]:
     """The worker's PostgreSQL; a test that stops or pauses it starts or resumes it."""
-    server = TestPostgres(tmp_path_factory.mktemp("postgres"))
-    server.start()
-    yield server
-    server.stop()
+    with quick_folder(tmp_path_factory, "postgres") as folder:
+        server = TestPostgres(folder)
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -248,8 +274,10 @@ def started(*services: Service) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """A real `up` on free ports, for the whole session; tests take `stack`, and are of the xdist group `stack`."""
-    data = tmp_path_factory.mktemp("stack")
-    with started_up(data, "--no-seed", **QUICK_LOGINS) as process:
+    with (
+        quick_folder(tmp_path_factory, "stack") as data,
+        started_up(data, "--no-seed", **QUICK_LOGINS) as process,
+    ):
         yield RunningStack(data)
     if process.returncode:
         pytest.fail(f"up ended with code {process.returncode}")
