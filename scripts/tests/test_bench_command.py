@@ -52,7 +52,7 @@ def test_the_table_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypat
     monkeypatch.setenv("COLUMNS", "80")
     longest = row("read, new session, asked", 12345, p99=1234.5, baseline="read, bare")
     rows = [middle([row]) for row in compare([row("read, bare", 24690, cpu=357), longest])]
-    show(Result(python="3.11.7", cores=2, pinned=True, seconds=3, rounds=3, cases=rows))
+    show(Result(python="3.11.7", cores=2, pinned=True, seconds=3, rounds=3, cases=rows, proof_us=29.0))
 
     out = capsys.readouterr().out
     assert "read, new session, asked" in out
@@ -63,7 +63,7 @@ def test_the_table_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypat
 def test_strays_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     """A case whose answers were partly about something else is named under the table; a clean one is not."""
     rows = [row("read", 100), structs.replace(row("read, new", 50), strays=0.25)]
-    show(Result(python="3.11.7", cores=2, pinned=True, seconds=3, rounds=3, cases=rows))
+    show(Result(python="3.11.7", cores=2, pinned=True, seconds=3, rounds=3, cases=rows, proof_us=29.0))
 
     out = capsys.readouterr().out
     assert "read, new: 25% of the answers were others" in out
@@ -92,8 +92,11 @@ def test_one_round_measures_everything(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
     rows = {row["case"]: row for row in json.loads(done.stdout)["cases"]}
-    assert [name for name, row in rows.items() if row["ratio"] is None] == ["read, guard off", "create, guard off"]
-    assert len(rows) == 7
+    assert [name for name, row in rows.items() if row["ratio"] is None] == [
+        "hello, guard off", "read, guard off", "create, guard off",
+    ]  # fmt: skip
+    assert len(rows) == 11
+    assert 0 < json.loads(done.stdout)["proof_us"] < 1000
     assert all(row["rps"] > 0 and 0 < row["p50_ms"] <= row["p99_ms"] for row in rows.values())
     assert [path.name for path in tmp_path.glob("gatehouse-bench-*")] == []
 
@@ -104,7 +107,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     """Ctrl-C when all is running ends it with 130 and one line, and every process it started with it."""
     environment = bare_environment(TMPDIR=str(tmp_path))
     with subprocess.Popen(COMMAND, stderr=subprocess.PIPE, text=True, env=environment) as process:
-        assert wait_until(lambda: len(records(tmp_path)) == 6, 120)
+        assert wait_until(lambda: len(records(tmp_path)) == 7, 120)
         pids = [int(record.read_text().split()[0]) for record in records(tmp_path)]
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)

@@ -154,6 +154,12 @@ def migrate(service: str, dsn: str) -> None:
         raise StackError(f"{service} migrate ended with {done.returncode}:\n{done.stdout}{done.stderr}")
 
 
+def pytest_configure() -> None:
+    """Hear Ctrl-C though a shell started us in the background: what tests start would be deaf to it too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_finish() -> None:
     """Spare the collector what stays: it would look at every module and test again and again."""
     gc.freeze()

@@ -37,6 +37,7 @@ class Bed:
         self.login_svc = Service("user-svc", folder / "login", free_port(), 1)
         self.todo_svc = Service("todo-svc", folder, free_port(), 1)
         self.unguarded = Service("devstack.bench.unguarded", folder, free_port(), 1)
+        self.bare = Service("devstack.bench.bare", folder, free_port(), 1)
         self.owner = self.list_id = ""
         self._cores = cores
         self._started: list[Server] = []
@@ -80,8 +81,9 @@ class Bed:
         self.owner = str(_ask(self.user_svc, "/auth/register", json=account)["id"])
         self.unguarded.environment = self._environment("todo_svc") | {OWNER: self.owner}
         self.login_svc.environment = self._environment("user_svc")
+        self.bare.environment = self._environment("todo_svc")
         with on(self._cores.measured):
-            self._up(self.todo_svc, self.unguarded, self.login_svc)
+            self._up(self.todo_svc, self.unguarded, self.login_svc, self.bare)
         token = self.login()
         self.list_id = self.new_list("Read", token)
         for number in range(TODOS):

@@ -17,16 +17,21 @@ from devstack.bench.bed import EMAIL, PASSWORD, TODOS, Bed
 from devstack.bench.load import Expect, Span
 from devstack.up.service import Service
 
+OPEN, KNOWN = "hello, guard off", "hello, new session, Redis"
 READ, CREATE = "read, guard off", "create, guard off"
 MANY = 32  # connections
 FEW = 8  # for what is slow: more would wait for each other, past the time the guard gives user-svc to answer
-FASTEST = 6000  # sessions a second that a case of new sessions could at most use up
+FASTEST = 8000  # sessions a second that a case of new sessions could at most use up
 
 _CLONE = """
 INSERT INTO sessions
 SELECT (jsonb_populate_record(session, jsonb_build_object('id', fresh))).*
 FROM sessions session, unnest($2::uuid[]) AS fresh WHERE session.id = $1
 """
+
+FROM_MEMORY, FROM_REDIS, ASKED = (
+    Expect(header=f"x-auth-source: {source}") for source in ("memory", "redis", "user-svc")
+)
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -46,19 +51,25 @@ def cases(bed: Bed) -> list[Case]:
     created = Expect(201)
     guarded = bed.todo_svc
     return [
+        Case(name=OPEN, service=bed.bare, prepare=work.greet_anybody, baseline=None),
+        Case(name="hello, same session", service=bed.bare, prepare=work.greet, expect=FROM_MEMORY, baseline=OPEN),
+        Case(name=KNOWN, service=bed.bare, prepare=work.greet_primed, expect=FROM_REDIS, baseline=OPEN),
+        Case(
+            name="hello, new session, asked",
+            service=bed.bare,
+            prepare=work.greet_unknown,
+            expect=ASKED,
+            baseline=KNOWN,
+            connections=FEW,
+        ),
         Case(name=READ, service=bed.unguarded, prepare=work.read, baseline=None),
         Case(name="read, same session", service=guarded, prepare=work.read),
-        Case(
-            name="read, new session, Redis",
-            service=guarded,
-            prepare=work.read_primed,
-            expect=Expect(header="x-auth-source: redis"),
-        ),
+        Case(name="read, new session, Redis", service=guarded, prepare=work.read_primed, expect=FROM_REDIS),
         Case(
             name="read, new session, asked",
             service=guarded,
             prepare=work.read_unknown,
-            expect=Expect(header="x-auth-source: user-svc"),
+            expect=ASKED,
             connections=FEW,
         ),
         Case(name=CREATE, service=bed.unguarded, prepare=work.create, expect=created, baseline=None),
@@ -76,17 +87,33 @@ class Work:
         self._titles = count(1)
         self._path = f"/lists/{bed.list_id}/todos?limit={TODOS}"
 
+    async def greet_anybody(self, _span: Span) -> Iterator[bytes]:
+        """What nobody is asked for, though a token is sent."""
+        return repeat(_request("GET", "/open", self._bed.login()))
+
+    async def greet(self, _span: Span) -> Iterator[bytes]:
+        """The same session over and over, where nothing else costs much."""
+        return repeat(_request("GET", "/guarded", self._bed.login()))
+
+    async def greet_primed(self, span: Span) -> Iterator[bytes]:
+        """A new session each time, as a login leaves it: user-svc has told Redis."""
+        return await self._new("/guarded", span, primed=True)
+
+    async def greet_unknown(self, span: Span) -> Iterator[bytes]:
+        """A new session each time, of which only user-svc knows."""
+        return await self._new("/guarded", span, primed=False)
+
     async def read(self, _span: Span) -> Iterator[bytes]:
         """The same session over and over."""
         return repeat(_request("GET", self._path, self._bed.login()))
 
     async def read_primed(self, span: Span) -> Iterator[bytes]:
-        """A new session each time, as a login leaves it: user-svc has told Redis."""
-        return await self._read_new(span, primed=True)
+        """As `greet_primed`."""
+        return await self._new(self._path, span, primed=True)
 
     async def read_unknown(self, span: Span) -> Iterator[bytes]:
-        """A new session each time, of which only user-svc knows."""
-        return await self._read_new(span, primed=False)
+        """As `greet_unknown`."""
+        return await self._new(self._path, span, primed=False)
 
     async def create(self, _span: Span) -> Iterator[bytes]:
         """Todos, in a list of their own, so that no run meets the rows of another."""
@@ -100,7 +127,7 @@ class Work:
         form = urlencode({"username": EMAIL, "password": PASSWORD}).encode()
         return repeat(_request("POST", "/auth/jwt/login", None, form, "application/x-www-form-urlencoded"))
 
-    async def _read_new(self, span: Span, *, primed: bool) -> Iterator[bytes]:
+    async def _new(self, path: str, span: Span, *, primed: bool) -> Iterator[bytes]:
         fresh = [uuid4() for _ in range(int(FASTEST * (span.warmup + span.measured)))]
         model = session_of(self._bed.login())
         await self._clone(model, fresh)
@@ -108,7 +135,7 @@ class Work:
             await self._prime(model, fresh)
         owner = self._bed.owner
         tokens = [mint_token(self._keys, sub=owner, sid=str(session)) for session in fresh]
-        return iter([_request("GET", self._path, token) for token in tokens])
+        return iter([_request("GET", path, token) for token in tokens])
 
     async def _clone(self, model: UUID, fresh: list[UUID]) -> None:
         """Copy a session that a login made, in PostgreSQL: thousands of logins would take minutes."""

@@ -17,6 +17,7 @@ from devstack.bench.cases import FEW, MANY, cases
 from devstack.bench.cores import Cores, on, split
 from devstack.bench.load import LoadError, Span
 from devstack.bench.measure import Row, measure
+from devstack.bench.proof import proof_us
 from devstack.processes import StackError
 from devstack.seed.options import Parser, UsageError, between
 
@@ -33,7 +34,10 @@ class Options(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True):
-    """What was measured, where and for how long; the object that `--json` prints."""
+    """What was measured, where and for how long; the object that `--json` prints.
+
+    `proof_us` is the median time to prove a token that was never seen before.
+    """
 
     python: str
     cores: int
@@ -41,6 +45,7 @@ class Result(Struct, frozen=True):
     seconds: int
     rounds: int
     cases: list[Row]
+    proof_us: float
 
 
 def main(argv: list[str]) -> int:
@@ -124,6 +129,7 @@ def _result(options: Options, cores: Cores, rows: list[Row]) -> Result:
         seconds=options.seconds,
         rounds=options.rounds,
         cases=rows,
+        proof_us=proof_us(cores),
     )
 
 
@@ -131,7 +137,8 @@ def _conditions(result: Result) -> str:
     place = "a core of its own" if result.pinned else "no core of its own"
     return (
         f"one worker on {place}, Python {result.python}, medians of {result.rounds} runs of {result.seconds} s; "
-        f"{MANY} connections, {FEW} for what is slow; PostgreSQL without fsync; ratio of rates, to guard off"
+        f"{MANY} connections, {FEW} for what is slow; PostgreSQL without fsync; ratio of rates, to guard off "
+        f"(asked, of hello: to Redis); proof of a new token {result.proof_us:.0f} us"
     )
 
 
