@@ -95,7 +95,7 @@ def test_one_round_measures_everything(tmp_path: Path) -> None:
     assert [name for name, row in rows.items() if row["ratio"] is None] == [
         "hello, guard off", "read, guard off", "create, guard off",
     ]  # fmt: skip
-    assert len(rows) == 11
+    assert len(rows) == 12
     assert 0 < json.loads(done.stdout)["proof_us"] < 1000
     assert all(row["rps"] > 0 and 0 < row["p50_ms"] <= row["p99_ms"] for row in rows.values())
     assert [path.name for path in tmp_path.glob("gatehouse-bench-*")] == []
@@ -107,7 +107,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     """Ctrl-C when all is running ends it with 130 and one line, and every process it started with it."""
     environment = bare_environment(TMPDIR=str(tmp_path))
     with subprocess.Popen(COMMAND, stderr=subprocess.PIPE, text=True, env=environment) as process:
-        assert wait_until(lambda: len(records(tmp_path)) == 7, 120)
+        assert wait_until(lambda: len(records(tmp_path)) == 8, 120)
         pids = [int(record.read_text().split()[0]) for record in records(tmp_path)]
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)

@@ -10,6 +10,7 @@ import asyncpg
 import httpx
 
 from common.testing import random_keys
+from devstack.bench.bare.app import FORGETFUL
 from devstack.bench.cores import Cores, on
 from devstack.bench.unguarded.app import OWNER
 from devstack.embedded import Postgres, Valkey
@@ -38,6 +39,7 @@ class Bed:
         self.todo_svc = Service("todo-svc", folder, free_port(), 1)
         self.unguarded = Service("devstack.bench.unguarded", folder, free_port(), 1)
         self.bare = Service("devstack.bench.bare", folder, free_port(), 1)
+        self.forgetful = Service("devstack.bench.bare", folder / "forgetful", free_port(), 1)
         self.owner = self.list_id = ""
         self._cores = cores
         self._started: list[Server] = []
@@ -82,8 +84,9 @@ class Bed:
         self.unguarded.environment = self._environment("todo_svc") | {OWNER: self.owner}
         self.login_svc.environment = self._environment("user_svc")
         self.bare.environment = self._environment("todo_svc")
+        self.forgetful.environment = self.bare.environment | {FORGETFUL: "yes"}
         with on(self._cores.measured):
-            self._up(self.todo_svc, self.unguarded, self.login_svc, self.bare)
+            self._up(self.todo_svc, self.unguarded, self.login_svc, self.bare, self.forgetful)
         token = self.login()
         self.list_id = self.new_list("Read", token)
         for number in range(TODOS):

@@ -53,6 +53,7 @@ def cases(bed: Bed) -> list[Case]:
     return [
         Case(name=OPEN, service=bed.bare, prepare=work.greet_anybody, baseline=None),
         Case(name="hello, same session", service=bed.bare, prepare=work.greet, expect=FROM_MEMORY, baseline=OPEN),
+        Case(name="hello, Redis only", service=bed.forgetful, prepare=work.greet, expect=FROM_REDIS, baseline=OPEN),
         Case(name=KNOWN, service=bed.bare, prepare=work.greet_primed, expect=FROM_REDIS, baseline=OPEN),
         Case(
             name="hello, new session, asked",
