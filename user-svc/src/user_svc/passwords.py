@@ -1,9 +1,13 @@
 """Passwords: argon2id off the event loop, in a small pool with a short queue, so that logins slow nobody else."""
 
 import asyncio
+import os
+import sys
+import threading
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final, Self, TypeVar
 
 from argon2 import PasswordHasher, Type
@@ -18,6 +22,7 @@ T = TypeVar("T")
 MAXIMUM: Final = 1024  # characters; none is ever cut off
 UNREAD: Final = 2 * MAXIMUM  # characters past which none is looked at: NFKC takes the square of a run of accents
 RETRY_AFTER: Final = 2  # seconds
+NICE: Final = 10
 
 
 class Passwords:
@@ -27,7 +32,7 @@ class Passwords:
         self._hasher = hasher
         self._minimum = minimum
         self._places = threads + queue
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_step_back)
         self._decoy = hasher.hash("a password that nobody has")
 
     @classmethod
@@ -109,6 +114,14 @@ class Passwords:
 
     def _leave(self, _future: asyncio.Future[T]) -> None:
         self._places += 1
+
+
+def _step_back() -> None:
+    """Let whoever has little to do, as the event loop has, go first; Linux gives each thread a priority of its own."""
+    if sys.platform != "linux":
+        return
+    with suppress(OSError):  # a sandbox may refuse
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def normalise(password: str) -> str:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from redis.asyncio import Redis
 
 from common.auth import KeyRing
@@ -18,7 +18,7 @@ from devstack.bench.load import Expect, Span
 from devstack.up.service import Service
 
 OPEN, KNOWN = "hello, guard off", "hello, new session, Redis"
-READ, CREATE = "read, guard off", "create, guard off"
+READ, CREATE, ME = "read, guard off", "create, guard off", "/me, quiet"
 MANY = 32  # connections
 FEW = 8  # for what is slow: more would wait for each other, past the time the guard gives user-svc to answer
 FASTEST = 8000  # sessions a second that a case of new sessions could at most use up
@@ -35,7 +35,10 @@ FROM_MEMORY, FROM_REDIS, ASKED = (
 
 
 class Case(Struct, frozen=True, kw_only=True):
-    """One row of the result; `prepare` makes the requests of one run, which may end before its time is up."""
+    """One row of the result; `prepare` makes the requests of one run, which may end before its time is up.
+
+    `beside` is what the service has to do meanwhile; it is in no figure.
+    """
 
     name: str
     service: Service
@@ -43,6 +46,7 @@ class Case(Struct, frozen=True, kw_only=True):
     expect: Expect = Expect()
     baseline: str | None = READ
     connections: int = MANY
+    beside: "Case | None" = None
 
 
 def cases(bed: Bed) -> list[Case]:
@@ -50,6 +54,7 @@ def cases(bed: Bed) -> list[Case]:
     work = Work(bed)
     created = Expect(201)
     guarded = bed.todo_svc
+    login = Case(name="login", service=bed.login_svc, prepare=work.login, connections=FEW)
     return [
         Case(name=OPEN, service=bed.bare, prepare=work.greet_anybody, baseline=None),
         Case(name="hello, same session", service=bed.bare, prepare=work.greet, expect=FROM_MEMORY, baseline=OPEN),
@@ -75,7 +80,16 @@ def cases(bed: Bed) -> list[Case]:
         ),
         Case(name=CREATE, service=bed.unguarded, prepare=work.create, expect=created, baseline=None),
         Case(name="create, same session", service=guarded, prepare=work.create, expect=created, baseline=CREATE),
-        Case(name="login", service=bed.login_svc, prepare=work.login, connections=FEW),
+        login,
+        Case(name=ME, service=bed.login_svc, prepare=work.me, baseline=None, connections=FEW),
+        Case(
+            name="/me, login storm",
+            service=bed.login_svc,
+            prepare=work.me,
+            baseline=ME,
+            connections=FEW,
+            beside=structs.replace(login, connections=MANY),
+        ),
     ]
 
 
@@ -127,6 +141,10 @@ class Work:
         """The password grant."""
         form = urlencode({"username": EMAIL, "password": PASSWORD}).encode()
         return repeat(_request("POST", "/auth/jwt/login", None, form, "application/x-www-form-urlencoded"))
+
+    async def me(self, _span: Span) -> Iterator[bytes]:
+        """What user-svc itself is asked; it looks into PostgreSQL each time."""
+        return repeat(_request("GET", "/me", self._bed.login()))
 
     async def _new(self, path: str, span: Span, *, primed: bool) -> Iterator[bytes]:
         fresh = [uuid4() for _ in range(int(FASTEST * (span.warmup + span.measured)))]

@@ -1,13 +1,15 @@
 """Runs the cases in rounds, so that a drift of the machine meets all of them, and takes the medians."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from statistics import median
 
 from msgspec import Struct, structs
 
 from devstack.bench.cases import Case
 from devstack.bench.cores import processor_seconds
-from devstack.bench.load import LoadError, Span, drive
+from devstack.bench.load import PATIENCE, LoadError, Span, drive
 
 
 class Row(Struct, frozen=True):
@@ -71,12 +73,30 @@ async def _run(case: Case, span: Span) -> Row:
     requests = await case.prepare(span)
     before = _processor(case)
     try:
-        figures = await drive(case.service.port, requests, span, expect=case.expect, connections=case.connections)
+        async with _beside(case.beside, span):
+            figures = await drive(case.service.port, requests, span, expect=case.expect, connections=case.connections)
     except (LoadError, OSError) as error:
         raise LoadError(f"{case.name}: {error}") from None
     after = _processor(case)
     cpu = None if before is None or after is None else (after - before) / figures.answers * 1e6
     return Row(case.name, figures.rps, figures.p50, figures.p99, cpu, figures.strays, case.baseline)
+
+
+@asynccontextmanager
+async def _beside(case: Case | None, span: Span) -> AsyncIterator[None]:
+    """Keep the service busy with another case while the block runs."""
+    if case is None:
+        yield
+        return
+    requests, longer = await case.prepare(span), Span(span.warmup, span.measured + PATIENCE)
+    load = asyncio.create_task(
+        drive(case.service.port, requests, longer, expect=case.expect, connections=case.connections)
+    )
+    try:
+        yield
+    finally:
+        load.cancel()
+        await asyncio.gather(load, return_exceptions=True)
 
 
 def _processor(case: Case) -> float | None:

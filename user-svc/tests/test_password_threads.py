@@ -1,0 +1,23 @@
+"""The threads that hash: they come after everybody else."""
+
+import os
+import sys
+import threading
+
+from argon2 import PasswordHasher
+
+from user_svc.passwords import NICE, Passwords
+
+
+def priority() -> int:
+    """Of the calling thread, where the system tells threads apart."""
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id() if sys.platform == "linux" else 0)
+
+
+async def test_hashing_steps_back() -> None:
+    """A storm of logins leaves the processor to the event loop whenever that has something to do (on Linux)."""
+    mine = priority()
+    passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1), threads=1, queue=1, minimum=8)
+    assert await passwords._in_thread(priority) == (max(NICE, mine) if sys.platform == "linux" else mine)
+    assert priority() == mine
+    passwords.close()
