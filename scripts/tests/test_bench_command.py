@@ -86,7 +86,7 @@ def test_wrong_options_are_one_line(argv: list[str], capsys: pytest.CaptureFixtu
 def test_one_round_measures_everything(tmp_path: Path) -> None:
     """With --json stdout is one object; each case has figures, the guarded ones a ratio; no file is left."""
     done = subprocess.run(
-        [*COMMAND, "--json", "--seconds", "1", "--rounds", "1"],
+        [*COMMAND, "--json", "--seconds", "0.2", "--rounds", "1"],
         capture_output=True, text=True, env=bare_environment(TMPDIR=str(tmp_path)), check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,5 +1,6 @@
 """The command: build the bed, run the cases, show what came out."""
 
+import argparse
 import platform
 import sys
 import tempfile
@@ -22,13 +23,14 @@ from devstack.processes import StackError
 from devstack.seed.options import Parser, UsageError, between
 
 WARMUP = 0.5  # seconds
+SHORTEST, LONGEST = 0.1, 60.0  # seconds
 WORTH_SAYING = 0.01  # share of answers
 
 
 class Options(Struct, frozen=True):
     """A checked command line."""
 
-    seconds: int
+    seconds: float
     rounds: int
     json: bool
 
@@ -42,7 +44,7 @@ class Result(Struct, frozen=True):
     python: str
     cores: int
     pinned: bool
-    seconds: int
+    seconds: float
     rounds: int
     cases: list[Row]
     proof_us: float
@@ -77,10 +79,21 @@ def parse(argv: list[str]) -> Options:
         prog="bench",
         description="Measure what the guard costs: requests of todo-svc with it, against the same without.",
     )
-    parser.add_argument("--seconds", type=between(1, 60), default=3, metavar="N", help="of each run (3)")
+    parser.add_argument("--seconds", type=_duration, default=3, metavar="N", help="of each run (3)")
     parser.add_argument("--rounds", type=between(1, 99), default=3, metavar="N", help="runs of each case (3)")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end and nothing else")
     return Options(**vars(parser.parse_args(argv)))
+
+
+def _duration(text: str) -> float:
+    """The type of an option that takes seconds."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not SHORTEST <= seconds <= LONGEST:
+        raise argparse.ArgumentTypeError(f"must be a number from {SHORTEST:g} to {LONGEST:g}")
+    return seconds
 
 
 def run(options: Options) -> Result:
@@ -95,7 +108,7 @@ def run(options: Options) -> Result:
     with tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as folder:
         _tell("starting PostgreSQL, Valkey and the services...")
         with Bed(Path(folder), cores) as bed, on(cores.others):
-            span = Span(WARMUP, options.seconds)
+            span = Span(min(WARMUP, options.seconds / 2), options.seconds)
             rows = uvloop.run(measure(cases(bed), span, options.rounds, _tell))
     return _result(options, cores, rows)
 
@@ -136,7 +149,7 @@ def _result(options: Options, cores: Cores, rows: list[Row]) -> Result:
 def _conditions(result: Result) -> str:
     place = "a core of its own" if result.pinned else "no core of its own"
     return (
-        f"one worker on {place}, Python {result.python}, medians of {result.rounds} runs of {result.seconds} s; "
+        f"one worker on {place}, Python {result.python}, medians of {result.rounds} runs of {result.seconds:g} s; "
         f"{MANY} connections, {FEW} for what is slow; PostgreSQL without fsync; ratio of rates, to guard off "
         f"(asked, of hello: to Redis); proof of a new token {result.proof_us:.0f} us"
     )
