@@ -40,6 +40,7 @@ CHEAP = load(Settings, NOWHERE | UNHURRIED)
 DOCUMENT = schema(create_app(CHEAP))
 ANN = {"email": "ann@example.com", "password": "correct horse battery"}
 FORM = {"username": ANN["email"], "password": ANN["password"]}
+CARL = {"email": "carl@example.com", "password": "correct horse"}
 CHECKS = [
     not_a_server_error,
     checks.status_code_conformance,
@@ -66,14 +67,15 @@ async def of_its_own(postgres_server: TestPostgres, valkey_server: Valkey) -> As
 
 @pytest.fixture(scope="module")
 def served(of_its_own: Settings) -> Iterator[httpx.Client]:
-    """A client of the app on a socket, where schemathesis can reach it; Ann is its only superuser, who stays."""
+    """A client of the app on a socket, where schemathesis can reach it; Ann, who stays, is its only superuser."""
     config = uvicorn.Config(create_app(of_its_own), port=free_port(), log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     assert wait_until(lambda: server.started or not thread.is_alive(), 10)
     with httpx.Client(base_url=f"http://127.0.0.1:{config.port}") as client:
-        client.post("/auth/register", json=ANN)
+        for account in (ANN, CARL):
+            client.post("/auth/register", json=account)
         asyncio.run(_promote(of_its_own.database_url.reveal()))
         yield client
     server.should_exit = True
@@ -82,7 +84,7 @@ def served(of_its_own: Settings) -> Iterator[httpx.Client]:
 
 async def _promote(dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
-    await connection.execute("UPDATE accounts SET is_superuser = true")
+    await connection.execute("UPDATE accounts SET is_superuser = true WHERE email = $1", ANN["email"])
     await connection.close()
 
 
@@ -138,7 +140,7 @@ ASKED: dict[tuple[str, str], dict[int, dict[str, Any]]] = {
     | {
         200: {"json": {}},
         401: STRANGER | {"json": {}},
-        409: {"json": {"email": "bob@example.com", "current_password": ANN["password"]}},
+        409: {"json": {"email": CARL["email"], "current_password": ANN["password"]}},
     },
     ("DELETE", "/users/me"): {401: STRANGER, 409: {}},
     ("POST", "/users/me/password"): BODY
