@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import os
 import secrets
 import shutil
@@ -152,18 +151,6 @@ def migrate(service: str, dsn: str) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=50, check=False)
     if done.returncode:
         raise StackError(f"{service} migrate ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-
-
-def pytest_configure() -> None:
-    """Hear Ctrl-C though a shell started us in the background: what tests start would be deaf to it too."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_collection_finish() -> None:
-    """Spare the collector what stays: it would look at every module and test again and again."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 @contextlib.contextmanager
