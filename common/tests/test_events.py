@@ -15,7 +15,7 @@ from common import events
 from common.dto import UserEvent
 from common.errors import Unavailable
 from common.events import DEAD, STREAM, Consumer
-from common.redis import listen
+from common.redis import connect, listen
 from common.settings import RedisUrl
 from common.tasks import end
 from common.telemetry.metrics import EVENTS_LAG
@@ -239,3 +239,14 @@ async def test_the_lag_is_measured(redis: Redis, run: Run, monkeypatch: pytest.M
             await until(lambda: EVENTS_LAG._value.get() == 1)
             held.fail = other.fail = None
             await until(lambda: EVENTS_LAG._value.get() == 0)
+
+
+async def test_a_connection_that_fell_silent_is_given_up(silent: Any) -> None:
+    """A network that swallows everything without closing: the next connection may lead somewhere."""
+    reader = Reader()
+    consumer = Consumer(
+        connect(RedisUrl.parse(f"redis://{silent.address}"), answer=0.2), GROUP, reader.handle, reader.catch_up
+    )
+    task = asyncio.create_task(consumer.run())
+    await until(lambda: len(silent.connections) > 2)
+    await end(task)

@@ -19,6 +19,7 @@ from common.telemetry.metrics import EVENTS_LAG
 STREAM: Final = "user-events"
 DEAD: Final = "user-events:dead"
 BLOCK: Final = 1000  # milliseconds
+ANSWER: Final = BLOCK / 1000 + 1  # seconds after which a connection that says nothing is given up
 BATCH: Final = 100
 DELIVERIES: Final = 10  # after which an entry that cannot be handled is put aside
 ABANDONED: Final = 5_000  # milliseconds after which another consumer's entry is taken over

@@ -24,6 +24,7 @@ from common.telemetry.metrics import OUTBOX_OLDEST
 CHANNEL: Final = "outbox"  # of LISTEN and NOTIFY
 BATCH: Final = 500
 POLL: Final = 1.0  # seconds, for what was put off, and in case a notification was lost
+LEAST: Final = 0.02  # seconds between two tries
 FAREWELL: Final = 1.5  # seconds for what is still to be delivered at the end; above the longest pause between two tries
 LOCK: Final = 716_440_315  # with the topic: one relay at a time drains it, so that nothing is overtaken
 
@@ -122,7 +123,10 @@ class Relay:
                 if self._ended:  # a rollback on a dead connection has swallowed the cancellation
                     return
                 _log.warning("outbox waits", topic=self._topic, error=type(error).__name__)
-                await pause.take()
+                if any(not one.done() for one in self._waiting):  # not for long: an answer is held up
+                    await asyncio.sleep(LEAST)
+                else:
+                    await pause.take(self._news)
 
     async def _follow(self, pause: "_Pause") -> None:
         """Drain at each piece of news, over one connection, until it breaks or a delivery fails."""
@@ -166,13 +170,16 @@ class Relay:
 
 
 class _Pause:
-    """Between two tries: from 50 ms, doubled to 1 s, with jitter."""
+    """Between two tries: from 50 ms, doubled to 1 s, with jitter; cut short where somebody waits for the next."""
 
     def __init__(self) -> None:
         self._upper = 0.05
 
-    async def take(self) -> None:
-        await asyncio.sleep(random.uniform(self._upper / 2, self._upper))  # noqa: S311 - no secret
+    async def take(self, news: asyncio.Event) -> None:
+        news.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(random.uniform(self._upper / 2, self._upper)):  # noqa: S311 - no secret
+                await news.wait()
         self._upper = min(1.0, self._upper * 2)
 
     def reset(self) -> None:

@@ -38,14 +38,17 @@ class _Encrypted(_Cancellable, SSLConnection):
     """`rediss://`."""
 
 
-def connect(url: RedisUrl) -> Redis:
-    """A client whose calls wait for a free connection and try once more only on a connection that had gone stale."""
+def connect(url: RedisUrl, *, answer: float = ANSWER) -> Redis:
+    """A client whose calls wait for a free connection and try once more only on a connection that had gone stale.
+
+    `answer` is how many seconds Redis may take for one.
+    """
     pool = BlockingConnectionPool.from_url(
         url.reveal(),
         max_connections=CONNECTIONS,
         timeout=ANSWER,
         socket_connect_timeout=CONNECT,
-        socket_timeout=ANSWER,
+        socket_timeout=answer,
         retry=Retry(NoBackoff(), 1),
     )
     pool.connection_class = _Encrypted if issubclass(pool.connection_class, SSLConnection) else _Plain

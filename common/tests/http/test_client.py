@@ -35,6 +35,8 @@ BELIEVED = {
     "an address with a port": (PROXY, ["198.51.100.7:4711"], PROXY),
     "IPv6, in one spelling": ("FD00:0::1", ["2001:DB8:0:0::7"], "2001:db8::7"),
     "IPv6 of a stranger": ("2001:db8::9", ["198.51.100.7"], "2001:db8::9"),
+    "a proxy as a socket for both shows it": (f"::ffff:{PROXY}", ["198.51.100.7"], "198.51.100.7"),
+    "IPv4 in the clothes of IPv6": ("::ffff:203.0.113.9", [], "203.0.113.9"),
     "a socket without a peer": (None, ["198.51.100.7"], "unknown"),
     "a peer without an address": ("testclient", ["198.51.100.7"], "unknown"),
 }

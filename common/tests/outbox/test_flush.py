@@ -104,3 +104,16 @@ async def test_age_of_the_oldest_entry_is_measured(writer: Any, dsn: str, receiv
 def test_notification_goes_to_the_channel_the_relay_listens_on() -> None:
     """The statement's text cannot take a parameter there."""
     assert f"pg_notify('{CHANNEL}'" in NOTIFY
+
+
+async def test_flush_does_not_wait_for_the_pause_between_two_tries(dsn: str, post: Any, receiver: Any) -> None:
+    """PostgreSQL or Redis is back, and somebody logs out before the relay has noticed: it tries at once."""
+    receiver.fail = RedisAway("away")
+    async with Relay(dsn, TOPIC, receiver) as relay:
+        await post(1)
+        await eventually(lambda: receiver.tried >= 7)  # by now it would wait for half a second at least
+        receiver.fail = None
+        started = time.perf_counter()
+        assert await relay.flush(SOON) is True
+        assert time.perf_counter() - started < 0.3
+    assert receiver.received == [1]

@@ -8,11 +8,12 @@ from uuid import UUID
 import httpx
 from litestar import Litestar
 
+from common import events
 from common.auth import AuthenticatedRequest, Authenticator
 from common.auth.remote import remote_auth
 from common.cli import load_or_exit
 from common.database import Database
-from common.redis import listen
+from common.redis import connect
 from common.service import create_service
 from todo_svc.erasure import Eraser, ErasureLog, ErasureWorker
 from todo_svc.lists.queries import ListQueries
@@ -42,7 +43,7 @@ def create_app(
     login_proxy = LoginProxy(settings.user_svc_url.reveal(), transport=transport)
 
     erasure = ErasureWorker(
-        listen(settings.redis_url),
+        connect(settings.redis_url, answer=events.ANSWER),
         Eraser(database),
         ErasureLog(settings.user_svc_url.reveal(), settings.jwt_keys, transport=transport),
     )

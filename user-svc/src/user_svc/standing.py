@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from common.auth.channel import identity
-from common.auth.standing import CHANNEL, GOOD_FOR, READY, TOMBSTONE, Announcement, encode, key, standing
+from common.auth.standing import BUDGET, CHANNEL, GOOD_FOR, READY, TOMBSTONE, Announcement, encode, key, standing
 from common.database import Database
 from common.dto import User
 from common.outbox import Entry
@@ -73,7 +73,8 @@ class StandingAuthority:
         Redis away is no error: the first request asks `/me`.
         """
         try:
-            await self._redis.set(key(session), encode(user, time.time()), ex=int(GOOD_FOR), nx=True)
+            async with asyncio.timeout(BUDGET):
+                await self._redis.set(key(session), encode(user, time.time()), ex=int(GOOD_FOR), nx=True)
         except (RedisError, OSError, TimeoutError) as error:
             _log.info("standing not primed", error=type(error).__name__)
 

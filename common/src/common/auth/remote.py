@@ -37,6 +37,7 @@ BlindPolicy = Literal["read", "all", "none"]
 FRESH_FOR: Final = 5.0  # seconds a standing may be old where a handler asks for a fresh one
 REFUSAL_HOLDS: Final = 10.0  # seconds a refusal of user-svc is remembered
 RETRY_AFTER: Final = 2  # seconds
+ENDING: Final = 5.0  # seconds before its end in which a token may be refused for its age, by a clock ahead of ours
 
 
 class GuardedSettings(TokenSettings, frozen=True, kw_only=True):
@@ -44,6 +45,10 @@ class GuardedSettings(TokenSettings, frozen=True, kw_only=True):
 
     user_svc_url: HttpUrl
     auth_blind: BlindPolicy = "read"
+
+
+class _TooOldError(Exception):
+    """user-svc refused a token at its end."""
 
 
 class RemoteAuthenticator:
@@ -157,6 +162,10 @@ class RemoteAuthenticator:
             user = await self._flights.join(claims.session, lambda: self._fly(token, claims, found))
         except NoVerdict:
             return None
+        except _TooOldError:
+            if self._is_ending(claims):
+                raise InvalidToken("expired", "the access token expired", source=Source.USER_SVC) from None
+            return await self._ask(token, claims, found)  # it was another token of the session that was too old
         if user is None:
             raise _revoked(Source.USER_SVC)
         if user.id != claims.subject:
@@ -170,6 +179,8 @@ class RemoteAuthenticator:
             return known
         asked_at = self._clock()  # a profile announced while user-svc answers is newer than its answer
         user = await self._userinfo.ask(token)
+        if user is None and self._is_ending(claims):
+            raise _TooOldError
         if user is None:
             self._memory.bury(claims.session, self._clock() + REFUSAL_HOLDS)
         elif user.id == claims.subject:
@@ -177,6 +188,10 @@ class RemoteAuthenticator:
             if found is not None:
                 await self._store.remember(claims.session, user, expires_at=claims.expires_at, instead_of=found.raw)
         return user
+
+    def _is_ending(self, claims: Claims) -> bool:
+        """Whether a refusal may be about the token alone, and says nothing of its session."""
+        return claims.expires_at - self._clock() <= ENDING
 
     def _without_verdict(self, claims: Claims, found: Recollection | None, *, safe: bool, fresh: bool) -> Principal:
         """Neither yes nor no. Proof alone carries the request where Redis would show a tombstone if there were one."""

@@ -64,7 +64,7 @@ class Clients:
 
     def _trusts(self, address: str) -> bool:
         try:
-            parsed = ip_address(address)
+            parsed = _parsed(address)
         except ValueError:
             return False
         return any(parsed in network for network in self._trusted)
@@ -72,6 +72,12 @@ class Clients:
 
 def _canonical(address: str) -> str:
     try:
-        return str(ip_address(address))
+        return str(_parsed(address))
     except ValueError:
         return ""
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address:
+    """An IPv4 address is the same one where a socket for both shows it as `::ffff:192.0.2.1`."""
+    parsed = ip_address(address)
+    return getattr(parsed, "ipv4_mapped", None) or parsed

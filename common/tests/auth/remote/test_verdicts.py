@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from prometheus_client import REGISTRY
@@ -188,3 +189,25 @@ async def test_every_decision_is_counted(door: Any) -> None:
     await door.admit(caller)
     await door.refusal(ended)
     assert [decisions(*labels) for labels in counted] == [value + 1 for value in before]
+
+
+async def test_refusal_of_a_token_at_its_end_says_nothing_of_its_session(door: Any) -> None:
+    """It may be refused for its age, by a clock ahead of ours: the session's next token is good at once."""
+    ending = door.caller(exp=door.clock() + 4)
+    door.refuses()
+    assert await door.refusal(ending) == ("expired", "user-svc")
+    renewed = door.caller(ending.user, sid=str(ending.session))
+    door.knows(ending.user)
+    assert (await door.admit(renewed)).source is Source.USER_SVC
+
+
+async def test_good_token_is_not_refused_along_with_one_at_its_end(door: Any) -> None:
+    """Both shared one question, which was asked with the other: so it is asked once more."""
+    ending = door.caller(exp=door.clock() + 4)
+    renewed = door.caller(ending.user, sid=str(ending.session))
+    refusal = httpx.Response(401, headers={"WWW-Authenticate": "Bearer"})
+    answers = iter([refusal, httpx.Response(200, content=msgspec.json.encode(ending.user))])
+    door.user_svc.fail = lambda: next(answers)
+    refused, admitted = await asyncio.gather(door.refusal(ending), door.admit(renewed))
+    assert refused == ("expired", "user-svc")
+    assert admitted.source is Source.USER_SVC
