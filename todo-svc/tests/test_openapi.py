@@ -27,6 +27,8 @@ from todo_svc.settings import Settings
 from user_svc.app import create_app as create_user_app
 from user_svc.settings import Settings as UserSettings
 
+pytestmark = pytest.mark.contract
+
 NOWHERE = {"DATABASE_URL": "postgresql://nowhere", "REDIS_URL": "redis://nowhere", "USER_SVC_URL": "http://nowhere"}
 DOCUMENT = schema(create_app(load(Settings, NOWHERE | {"JWT_KEYS": random_keys()}), auth=FakeAuthenticator()))
 OPERATIONS = [

@@ -32,6 +32,8 @@ from devstack.processes import wait_until
 from user_svc.app import create_app
 from user_svc.settings import Settings
 
+pytestmark = pytest.mark.contract
+
 UNHURRIED = {
     "ARGON2_MEMORY_KIB": "8",
     "ARGON2_PASSES": "1",

@@ -11,8 +11,8 @@ from coverage import Coverage
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIGURATION = str(ROOT / "pyproject.toml")
-# What real processes and the tools do would be covered too, at twice the time.
-UNMEASURED = "e2e or tools"
+# What these do is covered by other tests too, and would take twice the time.
+UNMEASURED = "e2e or tools or contract"
 LONGEST = 1200  # seconds, after which the suite hangs, and says where
 
 
