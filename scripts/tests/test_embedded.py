@@ -43,7 +43,7 @@ def _run(server: Postgres, statement: str) -> object:
     """Ask one value, on a connection of its own."""
 
     async def ask() -> object:
-        connection = await asyncpg.connect(server.dsn("postgres"))
+        connection = await asyncpg.connect(server.admin_dsn("postgres"))
         try:
             return await connection.fetchval(statement)
         finally:

@@ -51,12 +51,18 @@ async def user_dsn(postgres_server: TestPostgres) -> str:
     return await postgres_server.create_database("pair_user_svc", await postgres_server.template("user_svc"))
 
 
+@pytest.fixture(scope="session")
+def admin_dsn(postgres_server: TestPostgres, todo_dsn: str) -> str:
+    """The same database for somebody whom row-level security does not hold."""
+    return postgres_server.admin_dsn(todo_dsn.rpartition("/")[2])
+
+
 @pytest.fixture
-def sql(todo_dsn: str) -> Sql:
-    """Runs a statement on a connection of its own: what it reads is committed, what it writes is."""
+def sql(admin_dsn: str) -> Sql:
+    """Runs a statement on a superuser's connection of its own: what it reads is committed, what it writes is."""
 
     async def run(statement: str, *arguments: Any) -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(todo_dsn)
+        connection = await asyncpg.connect(admin_dsn)
         try:
             return list(await connection.fetch(statement, *arguments))
         finally:

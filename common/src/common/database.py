@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -31,6 +32,35 @@ AWAY = (
 )
 
 _log = structlog.get_logger()
+
+
+class Statements(Protocol):
+    """What takes statements: a database, or a transaction of it."""
+
+    async def rows(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """All rows of one statement."""
+        ...
+
+    async def row(self, statement: str, *arguments: Any) -> asyncpg.Record | None:
+        """The first row of one statement, if it has one."""
+        ...
+
+
+class Transaction:
+    """Statements that stand or fall together."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def rows(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """See `Statements`."""
+        rows: list[asyncpg.Record] = await self._connection.fetch(statement, *arguments)
+        return rows
+
+    async def row(self, statement: str, *arguments: Any) -> asyncpg.Record | None:
+        """See `Statements`."""
+        row: asyncpg.Record | None = await self._connection.fetchrow(statement, *arguments)
+        return row
 
 
 class Database:
@@ -92,6 +122,25 @@ class Database:
         async with self._connection() as connection, connection.transaction():
             yield connection
 
+    @asynccontextmanager
+    async def owned(self, owner: UUID) -> AsyncIterator[Transaction]:
+        """A transaction in which row-level security shows this owner's rows; committed before the block is left.
+
+        Raises:
+            Unavailable: PostgreSQL cannot be reached, or did not commit.
+
+        """
+        async with self._connection() as connection:
+            await connection.execute(f"BEGIN; SELECT set_config('gatehouse.owner', '{UUID(str(owner))}', true)")
+            try:
+                yield Transaction(connection)
+            except BaseException:
+                if not connection.is_closed():
+                    await connection.execute("ROLLBACK")
+                raise
+            if await connection.execute("COMMIT") != "COMMIT":
+                raise Unavailable("the change was not kept")
+
     async def answers(self) -> bool:
         """Whether PostgreSQL answers now, for readiness."""
         try:
@@ -109,6 +158,8 @@ class Database:
             try:
                 yield connection
             finally:
+                if connection.is_in_transaction():  # cut off, and never rolled back
+                    connection.terminate()
                 await self._pool.release(connection)
 
 

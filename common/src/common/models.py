@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from advanced_alchemy.base import AdvancedDeclarativeBase, CommonTableAttributes
-from sqlalchemy import DateTime, MetaData, Uuid, func
+from sqlalchemy import DateTime, LargeBinary, MetaData, SmallInteger, String, Uuid, func
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
@@ -27,6 +27,21 @@ class Row(CommonTableAttributes, AdvancedDeclarativeBase):
     updated_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now(), onupdate=func.now(), sort_order=101
     )
+
+
+class IdempotencyKeyColumns(CommonTableAttributes, AdvancedDeclarativeBase):
+    """The table that `common.http.idempotency` reads and writes; each service makes one of its own."""
+
+    __abstract__ = True
+    __tablename__ = "idempotency_keys"
+
+    scope: Mapped[str] = mapped_column(String(320), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    status: Mapped[int] = mapped_column(SmallInteger)
+    etag: Mapped[str | None] = mapped_column(String(64))
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now(), index=True)
 
 
 def bind(key: str) -> MetaData:

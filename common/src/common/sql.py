@@ -1,19 +1,35 @@
-"""Statements confined to an owner: the first condition is the owner's, and no statement can be written without it."""
+"""Statements confined to an owner: the first condition is the owner's, and no statement can be written without it.
 
-from typing import Any
+Row-level security stands under it, and wants to be told the owner before it looks at a row. A statement does that for
+itself, in the same round trip: what is LATERAL to `ME` can only run once `ME` has, and needs `owned` in its WHERE.
+"""
+
+from typing import Any, Final
 from uuid import UUID
 
 from common.dto import FieldError
 from common.errors import Unprocessable
 from common.http.paging import Keyset, Position
 
+ME: Final = "(SELECT set_config('gatehouse.owner', $1::uuid::text, true) AS owner) AS me"
+
+
+def owned(table: str = "") -> str:
+    """The first condition of whatever is lateral to `ME`."""
+    return f"me.owner IS NOT NULL AND {table}owner_id = $1"
+
+
+def confined(statement: str) -> str:
+    """A SELECT whose WHERE begins with `owned()`, and which has a LIMIT, or the planner would unfold it."""
+    return f"SELECT found.* FROM {ME} CROSS JOIN LATERAL ({statement}) AS found"  # noqa: S608 - no value is in the text
+
 
 class Owned:
     """The conditions and arguments of one statement; `$1` is the owner, always."""
 
-    def __init__(self, owner: UUID, *, table: str = "") -> None:
+    def __init__(self, owner: UUID, *, table: str = "", lateral: bool = False) -> None:
         self.arguments: list[Any] = [owner]
-        self._conditions = [f"{table}owner_id = $1"]
+        self._conditions = [owned(table) if lateral else f"{table}owner_id = $1"]
 
     def bind(self, value: Any) -> str:
         """Add an argument; its placeholder."""

@@ -13,11 +13,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
 from devstack import control
 from devstack.embedded import Postgres, Valkey
+from devstack.embedded.postgres import SERVICES
 from devstack.ports import free_port
 from devstack.processes import StackError
 from devstack.up.service import Service
@@ -54,7 +54,7 @@ class TestPostgres(Postgres):
     async def create_database(self, name: str, template: str | None = None) -> str:
         """Make a database, a copy of `template` if named; return its DSN."""
         copied = f' TEMPLATE "{template}" STRATEGY FILE_COPY' if template else ""
-        await self._execute(f'CREATE DATABASE "{name}"{copied}')
+        await self._execute(f'CREATE DATABASE "{name}" OWNER {SERVICES}{copied}')
         return self.dsn(name)
 
     async def drop_database(self, name: str) -> None:
@@ -71,11 +71,7 @@ class TestPostgres(Postgres):
         return name
 
     async def _execute(self, statement: str) -> None:
-        connection = await asyncpg.connect(self.dsn("postgres"))
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
+        await self._as_admin("postgres", statement)
 
 
 class RunningStack:

@@ -37,8 +37,8 @@ async def _reconcile(settings: Settings, *, mend: bool) -> int:
         async with Database(settings.database_url.reveal(), size=1, application=f"{NAME} reconcile") as database:
             eraser = Eraser(database)
             async for stretch in log.after(0):
-                for owner, lists in (await eraser.orphans([erased.user for erased in stretch.items])).items():
-                    click.echo(f"{owner}  {lists} list{'' if lists == 1 else 's'}")
+                for owner in await eraser.orphans([erased.user for erased in stretch.items]):
+                    click.echo(str(owner))
                     found += 1
                     if mend:
                         await eraser.erase(owner, "reconcile")

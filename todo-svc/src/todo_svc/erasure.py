@@ -30,14 +30,20 @@ ERASED: Final = "GH001"  # SQLSTATE of the trigger `refuse_erased_owner`
 # The lock is the other side of the trigger's: an insert under way ends first, a later one sees the tombstone.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))"
 _TOMBSTONE = "INSERT INTO erased_users (user_id, event) VALUES ($1, $2) ON CONFLICT DO NOTHING"
-_DELETE = "DELETE FROM lists WHERE owner_id = $1"
+# Lists go first, and wait for whatever is being done to them: it may write into the others.
+_DELETE = (
+    "DELETE FROM lists WHERE owner_id = $1",
+    "DELETE FROM changes WHERE owner_id = $1",
+    "DELETE FROM idempotency_keys WHERE scope = $1::uuid::text",
+    "DELETE FROM owners WHERE owner_id = $1",
+)
 _PROGRESS = "SELECT coalesce(max(sequence), 0) FROM erasure_progress"
 _ADVANCE = """
 INSERT INTO erasure_progress (id, sequence) VALUES (1, $1)
 ON CONFLICT (id) DO UPDATE SET sequence = greatest(erasure_progress.sequence, excluded.sequence)
 """
 _ORPHANS = """
-SELECT owner_id, count(*) FROM lists WHERE owner_id = ANY($1) GROUP BY owner_id ORDER BY owner_id
+SELECT owner_id FROM owners WHERE owner_id = ANY($1) ORDER BY owner_id
 """
 
 _log = structlog.get_logger()
@@ -51,10 +57,11 @@ class Eraser:
 
     async def erase(self, user: UUID, event: str) -> None:
         """Lists go, and their todos with them."""
-        async with self._database.transaction() as connection:
-            await connection.execute(_LOCK, str(user))
-            await connection.execute(_TOMBSTONE, user, event)
-            await connection.execute(_DELETE, user)
+        async with self._database.owned(user) as transaction:
+            await transaction.rows(_LOCK, str(user))
+            await transaction.rows(_TOMBSTONE, user, event)
+            for statement in _DELETE:
+                await transaction.rows(statement, user)
 
     async def handle(self, event: UserEvent, entry: str) -> None:
         """What the stream brings; events of other kinds concern others."""
@@ -70,9 +77,9 @@ class Eraser:
         """Everything up to this deletion has been taken in."""
         await self._database.rows(_ADVANCE, sequence)
 
-    async def orphans(self, users: list[UUID]) -> dict[UUID, int]:
-        """Who of these still has lists here, and how many."""
-        return {row[0]: row[1] for row in await self._database.rows(_ORPHANS, users)}
+    async def orphans(self, users: list[UUID]) -> list[UUID]:
+        """Who of these still has rows here."""
+        return [row[0] for row in await self._database.rows(_ORPHANS, users)]
 
 
 class ErasureLog:

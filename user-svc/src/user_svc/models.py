@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
-from common.models import Row, bind
+from common.models import IdempotencyKeyColumns, Row, bind
 from common.outbox import OutboxRow
 
 metadata = bind("user_svc")
@@ -104,5 +104,11 @@ class Tombstone(CommonTableAttributes, AdvancedDeclarativeBase):
 
 class Outbox(OutboxRow):
     """What Redis has still to be told."""
+
+    __bind_key__ = "user_svc"
+
+
+class IdempotencyKey(IdempotencyKeyColumns):
+    """What was answered to a registration that came with a key; the scope is the address."""
 
     __bind_key__ = "user_svc"

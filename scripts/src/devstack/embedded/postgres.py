@@ -1,10 +1,14 @@
 """A PostgreSQL cluster: made once, started in the foreground on 127.0.0.1 with a password."""
 
+import asyncio
 import shutil
 import signal
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import asyncpg
 
 from devstack import process_table
 from devstack.embedded import identity as identities
@@ -14,6 +18,7 @@ from devstack.probes import postgres_answers
 from devstack.processes import BARE_ENVIRONMENT, Launch, Server, StackError, wait_until
 
 USER = "app"
+SERVICES = "services"
 MAJOR = "18"
 INITDB = (
     f"--username={USER}",
@@ -32,6 +37,18 @@ FLEETING = (
     "wal_level=minimal",
     "max_wal_senders=0",
 )
+OLD_DATABASES = "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'"
+HAND_OVER = f"""
+DO $$ DECLARE item record; BEGIN
+    FOR item IN SELECT c.oid::regclass AS name FROM pg_class c
+                WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' LOOP
+        EXECUTE 'ALTER TABLE ' || item.name || ' OWNER TO {SERVICES}';
+    END LOOP;
+    FOR item IN SELECT p.oid::regprocedure AS name FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace LOOP
+        EXECUTE 'ALTER FUNCTION ' || item.name || ' OWNER TO {SERVICES}';
+    END LOOP;
+END $$
+"""  # noqa: S608 - our own name
 LEFT_BEHIND = "shared memory block"
 REASONS = ("PANIC:", "FATAL:", "ERROR:", "LOG:  could not", "postgres: ", "initdb: error:", "this system ")
 
@@ -59,8 +76,15 @@ class Postgres(Server):
         self._password = ""
 
     def dsn(self, database: str) -> str:
-        """The address of one database, with the password: not for logs."""
-        return f"postgresql://{USER}:{self._password}@127.0.0.1:{self.port}/{database}"
+        """The address of one database for a service, with the password: not for logs.
+
+        As in production its user is no superuser, whom row-level security would not hold; it may create databases.
+        """
+        return self._dsn(SERVICES, database)
+
+    def admin_dsn(self, database: str) -> str:
+        """The address for the superuser."""
+        return self._dsn(USER, database)
 
     def prepare(self) -> None:
         """Make the cluster when there is none; refuse one that cannot work, in words."""
@@ -104,10 +128,35 @@ class Postgres(Server):
             wait_until(lambda: False, 0.2)
             self.spawn()
             self.wait_ready(timeout - 1)
+        if not self._role_made.exists():
+            with ThreadPoolExecutor(1) as thread:  # whoever starts a server may have a loop running
+                thread.submit(asyncio.run, self._make_role()).result()
+            self._role_made.touch()
 
     def failure(self) -> str:
         """PostgreSQL's own reason."""
         return f"postgres did not start: {_reason(self.recent_log())} (its log is {self.log})"
+
+    def _dsn(self, user: str, database: str) -> str:
+        return f"postgresql://{user}:{self._password}@127.0.0.1:{self.port}/{database}"
+
+    async def _make_role(self) -> None:
+        await self._as_admin("postgres", f"DROP ROLE IF EXISTS {SERVICES}")
+        await self._as_admin("postgres", f"CREATE ROLE {SERVICES} LOGIN CREATEDB PASSWORD '{self._password}'")
+        for database in await self._as_admin("postgres", OLD_DATABASES):  # of the time when services were superusers
+            await self._as_admin("postgres", f'ALTER DATABASE "{database[0]}" OWNER TO {SERVICES}')
+            await self._as_admin(database[0], HAND_OVER)
+
+    async def _as_admin(self, database: str, statement: str) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self.admin_dsn(database))
+        try:
+            return list(await connection.fetch(statement))
+        finally:
+            await connection.close()
+
+    @property
+    def _role_made(self) -> Path:
+        return self.folder / "postgres.role"
 
     @property
     def _password_file(self) -> Path:
@@ -143,6 +192,7 @@ class Postgres(Server):
         if code:
             said = self.log.read_bytes()[start:].decode(errors="replace")
             raise StackError(f"the PostgreSQL data folder could not be made: {_reason(said)} (see {self.log})")
+        self._role_made.unlink(missing_ok=True)
         draft.rename(self.cluster)
 
     def _initdb(self, folder: Path, password_file: str) -> Launch:

@@ -6,34 +6,37 @@ from uuid import UUID
 
 import msgspec
 
-from common.database import Database
+from common.database import Statements
 from common.dto import Page
 from common.errors import NotFound
 from common.http.paging import MAXIMUM, Keyset
-from common.sql import Owned
+from common.sql import Owned, confined, owned
 from todo_svc.lists.schemas import TodoList
 from todo_svc.todos.queries import POSITION, TodoQueries
 
 COLUMNS = "id, title, description, created_at, updated_at, version"
+_ONE = confined(f"SELECT {COLUMNS} FROM lists WHERE {owned()} AND id = $2 AND deleted_at IS NULL LIMIT 1")  # noqa: S608 - no value is in the text
 CREATED = Keyset(name="created_at", column="created_at", kind=datetime, sql_type="timestamptz")
 
 
 class ListQueries:
     """The owner's lists."""
 
-    def __init__(self, database: Database, owner: UUID) -> None:
+    def __init__(self, database: Statements, owner: UUID) -> None:
         self._database = database
         self._owner = owner
         self._todos = TodoQueries(database, owner)
 
     async def page(self, limit: int, cursor: str | None, *, nested: bool) -> Page[TodoList]:
         """A page of lists, in the order they were made."""
-        owned = Owned(self._owner)
-        owned.after(CREATED, CREATED.position(cursor))
+        wanted = Owned(self._owner, lateral=True)
+        wanted.after(CREATED, CREATED.position(cursor))
         rows = await self._database.rows(
-            f"SELECT {COLUMNS} FROM lists WHERE {owned.conditions} "  # noqa: S608 - no value is in the text
-            f"ORDER BY {CREATED.clause} LIMIT {owned.bind(limit + 1)}",
-            *owned.arguments,
+            confined(
+                f"SELECT {COLUMNS} FROM lists WHERE {wanted.conditions} AND deleted_at IS NULL "  # noqa: S608 - no value is in the text
+                f"ORDER BY {CREATED.clause} LIMIT {wanted.bind(limit + 1)}"
+            ),
+            *wanted.arguments,
         )
         page = CREATED.page([TodoList(*row) for row in rows], limit, lambda item: (item.created_at, item.id))
         return Page(await self._with_todos(page.items), page.next_cursor) if nested else page
@@ -45,12 +48,7 @@ class ListQueries:
             NotFound: the owner has no such list.
 
         """
-        found = await self._database.row(
-            f"SELECT {COLUMNS} FROM lists WHERE owner_id = $1 AND id = $2",  # noqa: S608 - no value is in the text
-            self._owner,
-            list_id,
-        )
-        item = existing(found)
+        item = existing(await self._database.row(_ONE, self._owner, list_id))
         return (await self._with_todos([item]))[0] if nested else item
 
     async def _with_todos(self, lists: list[TodoList]) -> list[TodoList]:

@@ -8,13 +8,23 @@ from uuid_utils.compat import uuid7
 
 from common.database import Database
 from common.errors import Conflict, NotFound
-from common.sql import Owned
+from common.sql import ME, Owned
 from todo_svc.erasure import refusing_erased
 from todo_svc.lists.queries import COLUMNS, ListQueries, existing
 from todo_svc.lists.schemas import CreateList, TodoList, UpdateList
 
-_INSERT = f"INSERT INTO lists (owner_id, id, title, description) VALUES ($1, $2, $3, $4) RETURNING {COLUMNS}"  # noqa: S608
-_DELETE = "DELETE FROM lists WHERE owner_id = $1 AND id = $2 RETURNING id"
+_INSERT = f"""
+INSERT INTO lists (owner_id, id, title, description) SELECT $1, $2, $3, $4 FROM {ME} WHERE me.owner IS NOT NULL
+RETURNING {COLUMNS}
+"""  # noqa: S608 - no value is in the text
+_DELETE = """
+UPDATE lists SET deleted_at = now(), version = version + 1 WHERE owner_id = $1 AND id = $2 AND deleted_at IS NULL
+RETURNING id
+"""
+_DELETE_TODOS = """
+UPDATE todos SET deleted_at = now(), deleted_with = $2, version = version + 1
+WHERE owner_id = $1 AND list_id = $2 AND deleted_at IS NULL
+"""
 
 
 class ListRepository:
@@ -51,15 +61,16 @@ class ListRepository:
         changes = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET}
         if not changes:
             return await self._queries.one(list_id)
-        owned = Owned(self._owner)
-        assignments = ", ".join(f"{name} = {owned.bind(value)}" for name, value in changes.items())
-        owned.where("id = {}", list_id)
+        wanted = Owned(self._owner)
+        assignments = ", ".join(f"{name} = {wanted.bind(value)}" for name, value in changes.items())
+        wanted.where("id = {}", list_id)
         try:
-            row = await self._database.row(
-                f"UPDATE lists SET {assignments}, version = version + 1, updated_at = now() "  # noqa: S608
-                f"WHERE {owned.conditions} RETURNING {COLUMNS}",
-                *owned.arguments,
-            )
+            async with self._database.owned(self._owner) as transaction:
+                row = await transaction.row(
+                    f"UPDATE lists SET {assignments}, version = version + 1, updated_at = now() "  # noqa: S608
+                    f"WHERE {wanted.conditions} AND deleted_at IS NULL RETURNING {COLUMNS}",
+                    *wanted.arguments,
+                )
         except asyncpg.UniqueViolationError:
             raise _taken() from None
         return existing(row)
@@ -71,7 +82,10 @@ class ListRepository:
             NotFound: the owner has no such list.
 
         """
-        if await self._database.row(_DELETE, self._owner, list_id) is None:
+        async with self._database.owned(self._owner) as transaction:
+            row = await transaction.row(_DELETE, self._owner, list_id)
+            await transaction.rows(_DELETE_TODOS, self._owner, list_id)
+        if row is None:
             raise NotFound("there is no such list", code="LIST_NOT_FOUND")
 
 

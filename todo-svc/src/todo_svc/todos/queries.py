@@ -5,44 +5,50 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from common.database import Database
+from common.database import Statements
 from common.dto import Page
 from common.errors import NotFound
-from common.sql import Owned
+from common.sql import ME, Owned, confined, owned
 from todo_svc.todos.filters import POSITION, TodoFilters, Window
 from todo_svc.todos.schemas import RANKS, Todo
 
 __all__ = ["COLUMNS", "POSITION", "TodoQueries", "existing"]
 
-COLUMNS = "id, list_id, content, description, priority, due_at, completed_at, position, created_at, updated_at, version"
+COLUMNS = (
+    "id, list_id, content, description, priority, due_at, completed_at, position, created_at, updated_at, version,"
+    " labels"
+)
 
-_ONE = f"SELECT {COLUMNS} FROM todos WHERE owner_id = $1 AND id = $2"  # noqa: S608 - no value is in the text
+_ONE = confined(f"SELECT {COLUMNS} FROM todos WHERE {owned()} AND deleted_at IS NULL AND id = $2 LIMIT 1")  # noqa: S608 - no value is in the text
 _FIRST = f"""
-SELECT t.* FROM unnest($2::uuid[]) AS wanted (list_id) CROSS JOIN LATERAL (
-    SELECT {COLUMNS} FROM todos WHERE owner_id = $1 AND todos.list_id = wanted.list_id ORDER BY position, id LIMIT $3
-) AS t
+SELECT found.* FROM {ME} CROSS JOIN LATERAL unnest($2::uuid[]) AS wanted (list_id) CROSS JOIN LATERAL (
+    SELECT {COLUMNS} FROM todos
+    WHERE {owned()} AND deleted_at IS NULL AND todos.list_id = wanted.list_id ORDER BY position, id LIMIT $3
+) AS found
 """  # noqa: S608 - no value is in the text
 
 
 class TodoQueries:
     """The owner's todos."""
 
-    def __init__(self, database: Database, owner: UUID) -> None:
+    def __init__(self, database: Statements, owner: UUID) -> None:
         self._database = database
         self._owner = owner
 
     async def page(self, filters: TodoFilters, window: Window, list_id: UUID | None = None) -> Page[Todo]:
         """A page of todos, of one list or of all."""
         order = window.order
-        owned = Owned(self._owner)
+        wanted = Owned(self._owner, lateral=True)
         if list_id is not None:
-            owned.where("list_id = {}", list_id)
-        filters.narrow(owned)
-        owned.after(order, order.position(window.cursor))
+            wanted.where("list_id = {}", list_id)
+        filters.narrow(wanted)
+        wanted.after(order, order.position(window.cursor))
         rows = await self._database.rows(
-            f"SELECT {COLUMNS} FROM todos WHERE {owned.conditions} "  # noqa: S608 - no value is in the text
-            f"ORDER BY {order.clause} LIMIT {owned.bind(window.limit + 1)}",
-            *owned.arguments,
+            confined(
+                f"SELECT {COLUMNS} FROM todos WHERE {wanted.conditions} AND deleted_at IS NULL "  # noqa: S608 - no value is in the text
+                f"ORDER BY {order.clause} LIMIT {wanted.bind(window.limit + 1)}"
+            ),
+            *wanted.arguments,
         )
         value = attrgetter(order.column)
         todos = [_todo(row) for row in rows]

@@ -10,19 +10,26 @@ from uuid_utils.compat import uuid7
 from common.database import Database
 from common.errors import NotFound
 from common.http.strict import within_reason
-from common.sql import Owned
+from common.sql import ME, Owned, owned
 from todo_svc.todos.queries import COLUMNS, TodoQueries, existing
 from todo_svc.todos.schemas import CreateTodo, Todo, UpdateTodo
 
 GAP: Final = 1024  # between positions, so that a todo can be put between two others
 
-_END = f"coalesce((SELECT max(o.position) FROM todos o WHERE o.list_id = {{}}), 0) + {GAP}"  # noqa: S608
+_END = f"""coalesce((
+    SELECT max(o.position) FROM todos o WHERE o.owner_id = $1 AND o.list_id = {{}} AND o.deleted_at IS NULL
+), 0) + {GAP}"""  # noqa: S608
 _INSERT = f"""
 INSERT INTO todos (owner_id, id, list_id, content, description, priority, due_at, position)
-SELECT $1, $2, l.id, $4, $5, $6, $7, {_END.format("l.id")} FROM lists l WHERE l.owner_id = $1 AND l.id = $3
+SELECT $1, $2, l.id, $4, $5, $6, $7, {_END.format("l.id")} FROM {ME} CROSS JOIN LATERAL (
+    SELECT id FROM lists WHERE {owned()} AND id = $3 AND deleted_at IS NULL LIMIT 1 FOR KEY SHARE
+) AS l
 RETURNING {COLUMNS}
 """  # noqa: S608 - no value is in the text
-_DELETE = "DELETE FROM todos WHERE owner_id = $1 AND id = $2 RETURNING id"
+_DELETE = """
+UPDATE todos SET deleted_at = now(), version = version + 1 WHERE owner_id = $1 AND id = $2 AND deleted_at IS NULL
+RETURNING id
+"""
 
 
 class TodoRepository:
@@ -58,17 +65,18 @@ class TodoRepository:
             NotFound: the owner has no such todo, or no such list to move it to.
 
         """
-        owned = Owned(self._owner)
-        assignments = _assignments(owned, change)
+        wanted = Owned(self._owner)
+        assignments = _assignments(wanted, change)
         if not assignments:
             return await self._queries.one(todo_id)
-        owned.where("id = {}", todo_id)
+        wanted.where("id = {}", todo_id)
         try:
-            row = await self._database.row(
-                f"UPDATE todos SET {', '.join(assignments)}, version = version + 1, updated_at = now() "  # noqa: S608
-                f"WHERE {owned.conditions} RETURNING {COLUMNS}",
-                *owned.arguments,
-            )
+            async with self._database.owned(self._owner) as transaction:
+                row = await transaction.row(
+                    f"UPDATE todos SET {', '.join(assignments)}, version = version + 1, updated_at = now() "  # noqa: S608
+                    f"WHERE {wanted.conditions} AND deleted_at IS NULL RETURNING {COLUMNS}",
+                    *wanted.arguments,
+                )
         except asyncpg.ForeignKeyViolationError:
             raise _no_list() from None
         return existing(row)
@@ -80,7 +88,9 @@ class TodoRepository:
             NotFound: the owner has no such todo.
 
         """
-        if await self._database.row(_DELETE, self._owner, todo_id) is None:
+        async with self._database.owned(self._owner) as transaction:
+            row = await transaction.row(_DELETE, self._owner, todo_id)
+        if row is None:
             raise NotFound("there is no such todo", code="TODO_NOT_FOUND")
 
 

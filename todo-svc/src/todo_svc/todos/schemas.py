@@ -52,6 +52,7 @@ class Todo(Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     version: int
+    labels: list[str]
 
 
 class CreateTodo(Struct, frozen=True, forbid_unknown_fields=True):
