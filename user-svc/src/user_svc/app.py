@@ -35,9 +35,9 @@ from user_svc.recovery.routes import RecoveryController
 from user_svc.recovery.service import RecoveryService
 from user_svc.sessions.authenticator import LocalAuthenticator
 from user_svc.sessions.refresh import RefreshTokens
-from user_svc.sessions.repository import SessionQueries
+from user_svc.sessions.repository import Lifetimes, SessionQueries
 from user_svc.sessions.routes import SessionController
-from user_svc.sessions.service import Lifetimes, SessionService
+from user_svc.sessions.service import SessionService
 from user_svc.sessions.tokens import AccessTokens, ActionTokens
 from user_svc.settings import Settings
 from user_svc.standing import TOPIC, StandingAuthority
@@ -141,7 +141,6 @@ def _always(room: object) -> Callable[[], object]:
 def _sessions(settings: Settings, ground: Ground) -> SessionService:
     idle = settings.refresh_idle_seconds
     return SessionService(
-        ground.unit_of_work,
         ground.queries,
         ground.passwords,
         access=AccessTokens(settings),

@@ -16,6 +16,12 @@ Change = Callable[[httpx.AsyncClient, Any, Any], Awaitable[httpx.Response]]
 Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+# In the middle of a login: the account is locked, the session is there, its refresh token is not.
+GATE = """
+CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN NEW; END $$;
+CREATE TRIGGER gate BEFORE INSERT ON refresh_tokens FOR EACH ROW EXECUTE FUNCTION gate();
+"""
 PASSWORDS = {"current_password": "correct horse battery", "new_password": "another horse battery"}
 
 CHANGES: dict[str, Change] = {
@@ -44,8 +50,9 @@ async def test_a_login_under_way_is_ended_too(
         return await rows(WAITING) == [(count,)]
 
     stop = await asyncpg.connect(settings.database_url.reveal())
+    await stop.execute(GATE)
     async with stop.transaction():
-        await stop.execute("LOCK TABLE refresh_tokens IN EXCLUSIVE MODE")
+        await stop.execute("SELECT pg_advisory_xact_lock(42)")
         late = asyncio.ensure_future(login("ann@example.com"))
         await eventually(lambda: waiting(1))
         changing = asyncio.ensure_future(change(client, ann, root))

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 from argon2 import PasswordHasher
 from msgspec.structs import replace
-from sqlalchemy.exc import DBAPIError
 
 from common.auth import Principal, Source
 from common.database import Database
@@ -18,12 +18,11 @@ from common.http.client import Client
 from common.outbox import Relay
 from common.redis import connect
 from common.testing import session_of
-from common.unit_of_work import UnitOfWork
 from user_svc.passwords import Passwords
 from user_svc.sessions.refresh import RefreshTokens
-from user_svc.sessions.repository import SessionQueries
+from user_svc.sessions.repository import Lifetimes, SessionQueries
 from user_svc.sessions.schemas import Credentials, TokenError
-from user_svc.sessions.service import Lifetimes, SessionService
+from user_svc.sessions.service import SessionService
 from user_svc.sessions.tokens import AccessTokens
 from user_svc.settings import Settings
 from user_svc.standing import TOPIC, StandingAuthority
@@ -52,16 +51,13 @@ async def make() -> AsyncIterator[Make]:
         async def make(settings: Settings) -> SessionService:
             dsn = settings.database_url.reveal()
             database = await stack.enter_async_context(Database(dsn, size=2, application="test"))
-            unit_of_work = UnitOfWork(dsn, size=2, application="test")
             standing = StandingAuthority(connect(settings.redis_url), database, lifetime=600)
             relay = Relay(dsn, TOPIC, standing.deliver)
             passwords = Passwords.of(settings)
-            stack.push_async_callback(unit_of_work.close)
             stack.callback(passwords.close)
             await stack.enter_async_context(standing)
             await stack.enter_async_context(relay)
             return SessionService(
-                unit_of_work,
                 SessionQueries(database, token_lifetime=600),
                 passwords,
                 access=AccessTokens(settings),
@@ -99,7 +95,7 @@ async def test_a_failing_commit_is_no_login(make: Make, settings: Settings, rows
     await rows(TRIGGER)
     service = await make(replace(settings, argon2_passes=2))
 
-    with pytest.raises(DBAPIError):
+    with pytest.raises(asyncpg.RaiseError):
         await service.login(ANN, BROWSER)
 
     assert await rows("SELECT password_hash FROM accounts") == [(OLD_HASH,)]

@@ -1,14 +1,14 @@
-"""Sessions in PostgreSQL: changes through advanced-alchemy, and the one read that every request needs, straight."""
+"""Sessions in PostgreSQL: each read and each change is one statement, straight on asyncpg."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 
 from common.database import Database
 from common.dto import User
-from user_svc.models import RefreshToken, Session
+from common.http.client import Client
 from user_svc.sessions.schemas import SessionInfo
 
 _STANDING = """
@@ -19,23 +19,27 @@ WHERE s.id = $1 AND a.id = $2 AND s.revoked_at IS NULL AND s.expires_at > now() 
 
 _CREDENTIALS = "SELECT id, password_hash, is_active FROM accounts WHERE email_key = $1"
 
+# The account is read again under a lock: a password changed since it was checked opens nothing.
+_BEGIN = """
+WITH account AS (
+    SELECT id, email, is_active, is_superuser, is_verified FROM accounts
+    WHERE id = $1 AND password_hash = $2 AND is_active FOR UPDATE
+), kept AS (
+    UPDATE accounts SET password_hash = $3, updated_at = now() FROM account
+    WHERE accounts.id = account.id AND accounts.password_hash <> $3
+), opened AS (
+    INSERT INTO sessions (id, account_id, expires_at, user_agent, address)
+    SELECT $4, id, now() + $5::interval, $6, $7 FROM account RETURNING id
+), first AS (
+    INSERT INTO refresh_tokens (token_hash, session_id, expires_at) SELECT $8, id, now() + $9::interval FROM opened
+)
+SELECT * FROM account
+"""
+
 _OPEN = """
 SELECT id, created_at, last_used_at, user_agent, address, id = $2 FROM sessions
 WHERE account_id = $1 AND revoked_at IS NULL AND expires_at > now() ORDER BY last_used_at DESC, id DESC
 """
-
-
-class Sessions(SQLAlchemyAsyncRepository[Session]):
-    """Changes, inside a unit of work."""
-
-    model_type = Session
-
-
-class RefreshTokenRows(SQLAlchemyAsyncRepository[RefreshToken]):
-    """Changes, inside a unit of work."""
-
-    model_type = RefreshToken
-    id_attribute = "token_hash"
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -44,6 +48,23 @@ class Credentials(msgspec.Struct, frozen=True):
     id: UUID
     password_hash: str
     is_active: bool
+
+
+class Lifetimes(msgspec.Struct, frozen=True):
+    """How long a session lasts in all, and how long its refresh token may lie unused."""
+
+    session: timedelta
+    idle: timedelta
+
+
+class Beginning(msgspec.Struct, frozen=True):
+    """A session to open; `keep` is the hash to have from now on, `first` that of its first refresh token."""
+
+    id: UUID
+    keep: str
+    first: bytes
+    client: Client
+    lifetimes: Lifetimes
 
 
 class SessionQueries:
@@ -62,6 +83,18 @@ class SessionQueries:
         """Whose address this is, and the hash of the password."""
         row = await self._database.row(_CREDENTIALS, email_key)
         return Credentials(*row) if row else None
+
+    async def begin(self, checked: Credentials, new: Beginning) -> User | None:
+        """Open a session, with its first refresh token; None if the account is not what was checked any more."""
+        lasts, idle = new.lifetimes.session, min(new.lifetimes.idle, new.lifetimes.session)
+        client = new.client
+        row = await self._database.row(
+            _BEGIN,
+            *(checked.id, checked.password_hash, new.keep),
+            *(new.id, lasts, client.user_agent, client.address),
+            *(new.first, idle),
+        )
+        return User(*row) if row else None
 
     async def open(self, account: UUID, current: UUID) -> list[SessionInfo]:
         """An account's sessions that still stand, the last used first."""

@@ -1,35 +1,22 @@
 """Logging in, staying in, and ending sessions."""
 
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from msgspec import Struct
+from uuid_utils.compat import uuid7
 
 from common.auth import Principal
-from common.dto import TokenResponse, User
+from common.dto import TokenResponse
 from common.errors import NotFound
 from common.http.client import Client
 from common.outbox import Relay
-from common.unit_of_work import UnitOfWork
 from user_svc.accounts.addresses import key
-from user_svc.accounts.repository import Accounts, user
-from user_svc.models import RefreshToken as RefreshTokenRow
-from user_svc.models import Session
 from user_svc.passwords import Passwords
 from user_svc.sessions.ending import END_ONE, END_OTHERS, END_OWN
 from user_svc.sessions.refresh import RefreshToken, RefreshTokens, invalid_grant
-from user_svc.sessions.repository import Credentials as Found
-from user_svc.sessions.repository import RefreshTokenRows, SessionQueries, Sessions
+from user_svc.sessions.repository import Beginning, Lifetimes, SessionQueries
 from user_svc.sessions.schemas import Credentials, Refresh, SessionInfo, TokenError
 from user_svc.sessions.tokens import AccessTokens
 from user_svc.standing import TELLING, StandingAuthority
-
-
-class Lifetimes(Struct, frozen=True):
-    """How long a session lasts in all, and how long its refresh token may lie unused."""
-
-    session: timedelta
-    idle: timedelta
 
 
 class SessionService:
@@ -37,7 +24,6 @@ class SessionService:
 
     def __init__(
         self,
-        unit_of_work: UnitOfWork,
         queries: SessionQueries,
         passwords: Passwords,
         *,
@@ -47,7 +33,6 @@ class SessionService:
         relay: Relay,
         lifetimes: Lifetimes,
     ) -> None:
-        self._unit_of_work = unit_of_work
         self._queries = queries
         self._passwords = passwords
         self._access = access
@@ -68,9 +53,12 @@ class SessionService:
         if found is None or keep is None or not found.is_active:
             raise bad_credentials()
         first = RefreshToken.new()
-        opened, owner = await self._open(found, keep, first, client)
-        await self._standing.prime(opened.id, owner)
-        return self._access.issue(owner.id, opened.id, first.reveal())
+        new = Beginning(uuid7(), keep, first.hash, client, self._lifetimes)
+        owner = await self._queries.begin(found, new)
+        if owner is None:
+            raise bad_credentials()
+        await self._standing.prime(new.id, owner)
+        return self._access.issue(owner.id, new.id, first.reveal())
 
     async def refresh(self, refresh: Refresh) -> TokenResponse:
         """Take a refresh token for its successor and a new access token.
@@ -115,34 +103,6 @@ class SessionService:
         ended = await self._queries.end(statement, *arguments)
         await self.tell()
         return ended
-
-    async def _open(self, found: Found, keep: str, first: RefreshToken, client: Client) -> tuple[Session, User]:
-        """The session, its first refresh token, and the better hash where there is one, stand or fall together.
-
-        The account is read again under a lock: a password changed since it was checked opens nothing.
-        """
-        now = datetime.now(UTC)
-        async with self._unit_of_work() as transaction:
-            account = await Accounts(session=transaction).get_one_or_none(id=found.id, with_for_update=True)
-            if account is None or account.password_hash != found.password_hash or not account.is_active:
-                raise bad_credentials()
-            account.password_hash = keep
-            opened = await Sessions(session=transaction).add(
-                Session(
-                    account_id=found.id,
-                    expires_at=now + self._lifetimes.session,
-                    user_agent=client.user_agent,
-                    address=client.address,
-                )
-            )
-            await RefreshTokenRows(session=transaction).add(
-                RefreshTokenRow(
-                    token_hash=first.hash,
-                    session_id=opened.id,
-                    expires_at=now + min(self._lifetimes.idle, self._lifetimes.session),
-                )
-            )
-        return opened, user(account)
 
 
 def bad_credentials() -> TokenError:
