@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,10 @@ from common.cli import load_or_exit
 from common.database import Database
 from common.redis import connect
 from common.service import create_service
+from todo_svc.bulk.repository import BulkRepository
+from todo_svc.bulk.routes import BulkController
 from todo_svc.erasure import Eraser, ErasureLog, ErasureWorker
+from todo_svc.housekeeping import Housekeeping
 from todo_svc.lists.queries import ListQueries
 from todo_svc.lists.repository import ListRepository
 from todo_svc.lists.routes import ListController
@@ -24,6 +28,9 @@ from todo_svc.settings import Settings
 from todo_svc.todos.queries import TodoQueries
 from todo_svc.todos.repository import TodoRepository
 from todo_svc.todos.routes import TodoController
+from todo_svc.trash.queries import TrashQueries
+from todo_svc.trash.repository import TrashRepository
+from todo_svc.trash.routes import TrashController
 
 NAME = "todo-svc"
 
@@ -64,16 +71,19 @@ def create_app(
     return create_service(
         NAME,
         settings=settings,
-        routes=[LoginController, ListController, TodoController],
+        routes=[LoginController, ListController, TodoController, BulkController, TrashController],
         auth=auth or remote_auth(settings, transport=transport),
         database=database,
         dependencies={
             "list_queries": owned(ListQueries),
-            "list_repository": owned(ListRepository),
+            "list_repository": owned(partial(ListRepository, kept=settings.kept)),
             "todo_queries": owned(TodoQueries),
-            "todo_repository": owned(TodoRepository),
+            "todo_repository": owned(partial(TodoRepository, kept=settings.kept)),
+            "bulk_repository": owned(partial(BulkRepository, kept=settings.kept)),
+            "trash_queries": owned(partial(TrashQueries, kept=settings.kept)),
+            "trash_repository": owned(TrashRepository),
             "login_proxy": lambda: login_proxy,
         },
-        lifespan=[resources(), erasure],
+        lifespan=[resources(), erasure, Housekeeping(database, kept=settings.kept)],
         description="Lists and todos of each user, behind the guard.",
     )
