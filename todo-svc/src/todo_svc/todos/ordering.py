@@ -73,7 +73,9 @@ async def place(transaction: Statements, owner: UUID, wish: Wish) -> float:
         positions = _spread(_bound(below, reach), _bound(above, reach), len(moved) + 1, ROOM)
         if positions:
             mine = positions.pop(min(len(below), reach))
-            await _renumber(transaction, owner, wish.todo_id, dict(zip((each.id for each in moved), positions, strict=True)))
+            await _renumber(
+                transaction, owner, wish.todo_id, dict(zip((each.id for each in moved), positions, strict=True))
+            )
             return mine
         reach *= 4
 

@@ -32,8 +32,7 @@ class TrashQueries:
         end = f"ORDER BY {DELETED.clause} LIMIT {wanted.bind(limit + 1)}"
         rows = await self._database.rows(
             confined(
-                f"({_LISTS} FROM lists {conditions} {end}) UNION ALL "
-                f"({_TODOS} FROM todos {conditions} {end}) {end}"
+                f"({_LISTS} FROM lists {conditions} {end}) UNION ALL ({_TODOS} FROM todos {conditions} {end}) {end}"
             ),
             *wanted.arguments,
         )
