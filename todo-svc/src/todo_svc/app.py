@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -55,14 +56,6 @@ def create_app(
         ErasureLog(settings.user_svc_url.reveal(), settings.jwt_keys, transport=transport),
     )
 
-    def owned(kind: Callable[[Database, UUID], Any]) -> Callable[[AuthenticatedRequest], Any]:
-        """The caller's own: whatever a handler is given can reach no other owner's rows."""
-
-        def give(request: AuthenticatedRequest) -> Any:
-            return kind(database, request.user.id)
-
-        return give
-
     @asynccontextmanager
     async def resources() -> AsyncIterator[None]:
         yield
@@ -74,16 +67,27 @@ def create_app(
         routes=[LoginController, ListController, TodoController, BulkController, TrashController],
         auth=auth or remote_auth(settings, transport=transport),
         database=database,
-        dependencies={
-            "list_queries": owned(ListQueries),
-            "list_repository": owned(partial(ListRepository, kept=settings.kept)),
-            "todo_queries": owned(TodoQueries),
-            "todo_repository": owned(partial(TodoRepository, kept=settings.kept)),
-            "bulk_repository": owned(partial(BulkRepository, kept=settings.kept)),
-            "trash_queries": owned(partial(TrashQueries, kept=settings.kept)),
-            "trash_repository": owned(TrashRepository),
-            "login_proxy": lambda: login_proxy,
-        },
+        dependencies={"login_proxy": lambda: login_proxy, **_rooms(database, settings.kept)},
         lifespan=[resources(), erasure, Housekeeping(database, kept=settings.kept)],
         description="Lists and todos of each user, behind the guard.",
     )
+
+
+def _rooms(database: Database, kept: timedelta) -> dict[str, Callable[[AuthenticatedRequest], Any]]:
+    """What handlers name in their signatures: whatever one is given can reach no other owner's rows."""
+
+    def owned(kind: Callable[[Database, UUID], Any]) -> Callable[[AuthenticatedRequest], Any]:
+        def give(request: AuthenticatedRequest) -> Any:
+            return kind(database, request.user.id)
+
+        return give
+
+    return {
+        "list_queries": owned(ListQueries),
+        "list_repository": owned(partial(ListRepository, kept=kept)),
+        "todo_queries": owned(TodoQueries),
+        "todo_repository": owned(partial(TodoRepository, kept=kept)),
+        "bulk_repository": owned(partial(BulkRepository, kept=kept)),
+        "trash_queries": owned(partial(TrashQueries, kept=kept)),
+        "trash_repository": owned(TrashRepository),
+    }

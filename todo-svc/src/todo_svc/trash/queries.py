@@ -12,8 +12,12 @@ from todo_svc.trash.schemas import Trashed
 
 DELETED = Keyset(name="-deleted_at", column="deleted_at", kind=datetime, sql_type="timestamptz", descending=True)
 
-_LISTS = "SELECT 'list' AS kind, id, title AS name, NULL::uuid AS list_id, NULL::uuid AS deleted_with, deleted_at"
-_TODOS = "SELECT 'todo', id, content, list_id, deleted_with, deleted_at"
+_LISTS = """
+SELECT 'list' AS kind, id, title AS name, NULL::uuid AS list_id, NULL::uuid AS deleted_with, deleted_at,
+       deleted_at + {kept}::interval AS purged_at
+FROM lists"""
+_TODOS = """
+SELECT 'todo', id, content, list_id, deleted_with, deleted_at, deleted_at + {kept}::interval FROM todos"""
 
 
 class TrashQueries:
@@ -30,11 +34,7 @@ class TrashQueries:
         wanted.after(DELETED, DELETED.position(cursor))
         conditions = f"WHERE {wanted.conditions} AND deleted_at IS NOT NULL"
         end = f"ORDER BY {DELETED.clause} LIMIT {wanted.bind(limit + 1)}"
-        rows = await self._database.rows(
-            confined(
-                f"({_LISTS} FROM lists {conditions} {end}) UNION ALL ({_TODOS} FROM todos {conditions} {end}) {end}"
-            ),
-            *wanted.arguments,
-        )
-        items = [Trashed(*row, purged_at=row["deleted_at"] + self._kept) for row in rows]
-        return DELETED.page(items, limit, lambda item: (item.deleted_at, item.id))
+        kept = wanted.bind(self._kept)
+        both = " UNION ALL ".join(f"({table.format(kept=kept)} {conditions} {end})" for table in (_LISTS, _TODOS))
+        rows = await self._database.rows(confined(f"{both} {end}"), *wanted.arguments)
+        return DELETED.page([Trashed(*row) for row in rows], limit, lambda item: (item.deleted_at, item.id))
