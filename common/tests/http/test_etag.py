@@ -111,6 +111,15 @@ async def test_what_cannot_be_read(build: Build, field: str) -> None:
         assert (await client.get("/thing", headers=lines[1:])).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("field", "versions"),
+    [('"7"', [7]), ('"7", W/"8", "p9-1", "x", "007", "0", "12345678901"', [7]), ("*", None), ("7", []), ("", [])],
+)
+def test_versions_of_an_item(field: str, versions: list[int] | None) -> None:
+    """What the WHERE of a change compares: only what is the strong tag of an item, and fits its column."""
+    assert parse(field).versions == versions
+
+
 async def test_lines_are_one_list(build: Build) -> None:
     """Section 5.3: a list may come in several lines."""
     lines = [(name, tag) for name in ("If-Match", "If-None-Match") for tag in ('"6"', '"7"')]
