@@ -30,6 +30,8 @@ def test_each_of_them_is_named_where_it_is_missing(variables: dict[str, str], na
         ("AUTH_BLIND", "hush"),
         ("CORS_ORIGINS", "https://hush/path"),
         ("DATABASE_POOL_SIZE", "hush"),
+        ("TRASH_DAYS", "hush"),
+        ("TRASH_DAYS", "0"),
     ],
 )
 def test_a_wrong_value_is_named_and_not_shown(variables: dict[str, str], name: str, value: str) -> None:
