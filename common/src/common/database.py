@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 from uuid import UUID
@@ -46,6 +46,14 @@ class Statements(Protocol):
         ...
 
 
+class Transactions(Statements, Protocol):
+    """What also takes several statements of one owner's that stand or fall together."""
+
+    def owned(self, owner: UUID) -> AbstractAsyncContextManager["Transaction"]:
+        """A transaction in which row-level security shows this owner's rows; inside another one, a part of it."""
+        ...
+
+
 class Transaction:
     """Statements that stand or fall together."""
 
@@ -54,13 +62,27 @@ class Transaction:
 
     async def rows(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """See `Statements`."""
-        rows: list[asyncpg.Record] = await self._connection.fetch(statement, *arguments)
-        return rows
+        with translated():
+            rows: list[asyncpg.Record] = await self._connection.fetch(statement, *arguments)
+            return rows
 
     async def row(self, statement: str, *arguments: Any) -> asyncpg.Record | None:
         """See `Statements`."""
-        row: asyncpg.Record | None = await self._connection.fetchrow(statement, *arguments)
-        return row
+        with translated():
+            row: asyncpg.Record | None = await self._connection.fetchrow(statement, *arguments)
+            return row
+
+    @asynccontextmanager
+    async def owned(self, owner: UUID) -> AsyncIterator["Transaction"]:  # noqa: ARG002 - the one it has
+        """See `Transactions`: what fails in the block is undone, and the transaction can go on."""
+        await self._connection.execute("SAVEPOINT part")
+        try:
+            yield self
+        except BaseException:
+            if not self._connection.is_closed():
+                await self._connection.execute("ROLLBACK TO SAVEPOINT part")
+            raise
+        await self._connection.execute("RELEASE SAVEPOINT part")
 
 
 class Database:

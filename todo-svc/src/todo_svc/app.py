@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,8 @@ from common import events
 from common.auth import AuthenticatedRequest, Authenticator
 from common.auth.remote import remote_auth
 from common.cli import load_or_exit
-from common.database import Database
+from common.database import Database, Transactions
+from common.http.idempotency import Idempotency, statements
 from common.redis import connect
 from common.service import create_service
 from todo_svc.erasure import Eraser, ErasureLog, ErasureWorker
@@ -48,11 +50,11 @@ def create_app(
         ErasureLog(settings.user_svc_url.reveal(), settings.jwt_keys, transport=transport),
     )
 
-    def owned(kind: Callable[[Database, UUID], Any]) -> Callable[[AuthenticatedRequest], Any]:
+    def owned(kind: Callable[[Transactions, UUID], Any]) -> Callable[[AuthenticatedRequest], Any]:
         """The caller's own: whatever a handler is given can reach no other owner's rows."""
 
         def give(request: AuthenticatedRequest) -> Any:
-            return kind(database, request.user.id)
+            return kind(statements(request.scope, database), request.user.id)
 
         return give
 
@@ -75,5 +77,6 @@ def create_app(
             "login_proxy": lambda: login_proxy,
         },
         lifespan=[resources(), erasure],
+        layers=[partial(Idempotency, database=database, keys=settings.jwt_keys)],
         description="Lists and todos of each user, behind the guard.",
     )

@@ -6,7 +6,7 @@ import asyncpg
 import msgspec
 from uuid_utils.compat import uuid7
 
-from common.database import Database
+from common.database import Transactions
 from common.errors import Conflict, NotFound
 from common.sql import ME, Owned
 from todo_svc.erasure import refusing_erased
@@ -30,7 +30,7 @@ WHERE owner_id = $1 AND list_id = $2 AND deleted_at IS NULL
 class ListRepository:
     """The owner's lists."""
 
-    def __init__(self, database: Database, owner: UUID) -> None:
+    def __init__(self, database: Transactions, owner: UUID) -> None:
         self._database = database
         self._owner = owner
         self._queries = ListQueries(database, owner)

@@ -7,7 +7,7 @@ import asyncpg
 import msgspec
 from uuid_utils.compat import uuid7
 
-from common.database import Database
+from common.database import Transactions
 from common.errors import NotFound
 from common.http.strict import within_reason
 from common.sql import ME, Owned, owned
@@ -35,7 +35,7 @@ RETURNING id
 class TodoRepository:
     """The owner's todos."""
 
-    def __init__(self, database: Database, owner: UUID) -> None:
+    def __init__(self, database: Transactions, owner: UUID) -> None:
         self._database = database
         self._owner = owner
         self._queries = TodoQueries(database, owner)
