@@ -68,7 +68,7 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     """An error on the wire (RFC 9457).
 
     `request_id` comes with a 5xx, `error` and `error_description` from token routes (RFC 6749 section 5.2), `reason`
-    where a password is refused.
+    where a password is refused, `current` with a 412: the tag that the object has now.
     """
 
     type: str
@@ -82,3 +82,4 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     error: str | None = None
     error_description: str | None = None
     reason: str | None = None
+    current: str | None = None

@@ -8,6 +8,7 @@ ServiceError                     500
 ├── NotFound                     404
 ├── MethodNotAllowed             405
 ├── Conflict                     409
+├── PreconditionFailed           412  the object is not in the state that `If-Match` names
 ├── ContentTooLarge              413
 ├── UnsupportedMediaType         415
 ├── Unprocessable                422  well-formed but invalid
@@ -100,6 +101,17 @@ class Conflict(ServiceError):
 
     status = 409
     code = "CONFLICT"
+
+
+class PreconditionFailed(ServiceError):
+    """The object is not in the state that `If-Match` names (RFC 9110 section 15.5.13); `current` is its entity tag."""
+
+    status = 412
+    code = "PRECONDITION_FAILED"
+
+    def __init__(self, current: str) -> None:
+        members = {"current": current}
+        super().__init__("it was changed meanwhile; read it again", headers={"ETag": current}, members=members)
 
 
 class ContentTooLarge(ServiceError):

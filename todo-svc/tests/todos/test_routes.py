@@ -30,7 +30,7 @@ async def test_an_unknown_token_opens_no_route(nobody: httpx.AsyncClient, method
 
 
 async def test_shapes(ann: httpx.AsyncClient, groceries: Json) -> None:
-    """The same twelve fields in every answer, as JSON that nobody may keep."""
+    """The same thirteen fields in every answer, as JSON that nobody may keep."""
     made = await ann.post(f"/lists/{groceries['id']}/todos", json={"content": "x"})
     path = f"/todos/{made.json()['id']}"
     one = await ann.get(path)
