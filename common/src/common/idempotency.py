@@ -72,13 +72,11 @@ class Keyed(Struct, frozen=True):
 
     async def keep(self, transaction: Statements, scope: str, answer: Answer) -> None:
         """Keep the answer for a day, if the transaction is kept."""
-        await transaction.rows(
-            _KEEP, scope, self.key, self.fingerprints[0], answer.status, answer.etag, answer.body
-        )
+        await transaction.rows(_KEEP, scope, self.key, self.fingerprints[0], answer.status, answer.etag, answer.body)
 
 
 def fingerprints(keys: KeyRing, method: str, path: str, body: bytes) -> tuple[bytes, ...]:
-    """What tells one request from another, by each key of the ring; nobody without one can guess at the body from it."""
+    """What tells one request from another, by each key of the ring; without one nobody can guess at the body."""
     asked = msgspec.json.encode((method, path)) + body
     return tuple(hmac.digest(_derived(keys, kid), asked, "sha256") for kid in keys)
 

@@ -121,7 +121,15 @@ async def test_an_insert_under_way_is_erased_too(
 
 @pytest.mark.parametrize(("ending", "status", "lists"), [("COMMIT", 401, 0), ("ROLLBACK", 201, 1)])
 async def test_an_insert_behind_an_erasure(
-    until: Until, ann: httpx.AsyncClient, ann_id: UUID, sql: Sql, admin_dsn: str, *, ending: str, status: int, lists: int
+    until: Until,
+    ann: httpx.AsyncClient,
+    ann_id: UUID,
+    sql: Sql,
+    admin_dsn: str,
+    *,
+    ending: str,
+    status: int,
+    lists: int,
 ) -> None:
     """The erasure was first and has not committed: the request waits for it, and then sees what became of it."""
     erasing = await asyncpg.connect(admin_dsn)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from typing import Any, Final
 
 from litestar import Response
-from litestar.enums import MediaType, ScopeType
+from litestar.enums import MediaType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.auth.keys import KeyRing
@@ -64,7 +64,7 @@ class Idempotency:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Everything else passes, at the cost of three look-ups."""
-        if scope["type"] == ScopeType.HTTP and scope.get("method") == "POST" and "user" in scope and _given(scope):
+        if scope.get("method") == "POST" and "user" in scope and _given(scope):
             return self._once(scope, receive, send)
         return self.app(scope, receive, send)
 

@@ -42,7 +42,7 @@ class AccountController(Controller):
     ) -> Response[User]:
         """Make an account; 409 `REGISTER_USER_ALREADY_EXISTS`, 422 `REGISTER_INVALID_PASSWORD` with a `reason`."""
         await throttle.check("register", address=client.address)
-        registered = await accounts.register(data, keyed)
+        registered = await (accounts.register_once(data, keyed) if keyed else accounts.register(data))
         return replayed(registered) if isinstance(registered, Answer) else Response(registered)
 
     @get("/me", responses=problems(401), sync_to_thread=False)

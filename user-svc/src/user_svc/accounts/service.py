@@ -1,10 +1,13 @@
 """What can be done with an account."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import msgspec
 from advanced_alchemy.exceptions import IntegrityError
 from msgspec import UNSET
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.auth import Principal
 from common.dto import FieldError, User
@@ -12,7 +15,7 @@ from common.errors import BadRequest, Conflict, Unprocessable
 from common.idempotency import Answer, Keyed
 from common.outbox import Relay
 from common.unit_of_work import SessionStatements, UnitOfWork
-from user_svc.accounts.addresses import Address, key, parse
+from user_svc.accounts.addresses import key, parse
 from user_svc.accounts.changes import AccountChanges
 from user_svc.accounts.repository import Accounts, user
 from user_svc.accounts.schemas import PasswordChange, ProfileChange, Registration
@@ -28,31 +31,49 @@ class AccountService:
         self._unit_of_work = unit_of_work
         self._passwords = passwords
 
-    async def register(self, registration: Registration, request: Keyed | None = None) -> User | Answer:
-        """Make an account; the answer of before, where the request came with a key and has been done.
+    async def register(self, registration: Registration) -> User:
+        """Make an account.
 
         Raises:
             Conflict: the address has one; the unique index says so, not a look-up that could be overtaken.
-            Unprocessable: the address or the password is not acceptable, or the key came with another request.
+            Unprocessable: the address or the password is not acceptable.
 
         """
+        account = await self._account(registration)
+        async with self._adding() as session:
+            return user(await Accounts(session=session).add(account))
+
+    async def register_once(self, registration: Registration, request: Keyed) -> User | Answer:
+        """Make an account; the answer of before, if this request has been done. Raises as `register` and `Keyed` do."""
+        account = await self._account(registration)
+        async with self._adding() as session:
+            statements, scope = SessionStatements(session), account.email_key
+            if (known := await request.begin(statements, scope)) is not None:
+                return known
+            registered = user(await Accounts(session=session).add(account))
+            await request.keep(statements, scope, Answer(201, msgspec.json.encode(registered)))
+            return registered
+
+    async def _account(self, registration: Registration) -> Account:
+        """What is to be added: active, with no privilege, and still to be verified."""
         address = parse(registration.email)
         await self._passwords.check(registration.password, address.key)
-        password_hash = await self._passwords.hash(registration.password)
+        return Account(
+            email=address.shown,
+            email_key=address.key,
+            password_hash=await self._passwords.hash(registration.password),
+            is_active=True,
+            is_superuser=False,
+            is_verified=False,
+        )
+
+    @asynccontextmanager
+    async def _adding(self) -> AsyncIterator[AsyncSession]:
         try:
-            return await self._add(address, password_hash, request)
+            async with self._unit_of_work() as session:
+                yield session
         except IntegrityError:
             raise Conflict("this address has an account", code="REGISTER_USER_ALREADY_EXISTS") from None
-
-    async def _add(self, address: Address, password_hash: str, request: Keyed | None) -> User | Answer:
-        async with self._unit_of_work() as session:
-            statements = SessionStatements(session)
-            if request is not None and (known := await request.begin(statements, address.key)):
-                return known
-            account = await Accounts(session=session).add(_account(address, password_hash))
-            if request is not None:
-                await request.keep(statements, address.key, Answer(201, msgspec.json.encode(user(account))))
-        return user(account)
 
 
 class ProfileService:
@@ -113,15 +134,3 @@ class ProfileService:
 def wrong_password() -> BadRequest:
     """The refusal of a change by who does not know the password, or of one that another change overtook."""
     return BadRequest("the current password is wrong", code="CURRENT_PASSWORD_WRONG")
-
-
-def _account(address: Address, password_hash: str) -> Account:
-    """A new one: active, with no privilege, and still to be verified."""
-    return Account(
-        email=address.shown,
-        email_key=address.key,
-        password_hash=password_hash,
-        is_active=True,
-        is_superuser=False,
-        is_verified=False,
-    )
