@@ -178,7 +178,7 @@ async def test_a_key_lasts_a_day(ann: httpx.AsyncClient, ann_id: UUID, sql: Sql)
 @pytest.mark.parametrize("given", ["", "two words", "x" * 256, "caf\u00e9"])
 async def test_what_is_no_key(ann: httpx.AsyncClient, ann_id: UUID, sql: Sql, given: str) -> None:
     """422 that names the header, and nothing is made."""
-    answer = await ann.post("/lists", json={"title": "x"}, headers={"Idempotency-Key": given.encode()})  # type: ignore[dict-item]
+    answer = await ann.post("/lists", json={"title": "x"}, headers=httpx.Headers([(b"Idempotency-Key", given.encode())]))
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["location"] == "header.Idempotency-Key"
     assert await count(sql, ann_id) == 0
@@ -192,7 +192,9 @@ async def test_two_keys(ann: httpx.AsyncClient) -> None:
 
 async def test_a_body_that_is_too_large(ann: httpx.AsyncClient, ann_id: UUID, sql: Sql) -> None:
     """413 as without a key; it is not gathered."""
-    answer = await ann.post("/lists", content=b'"' + b"x" * 200_000, headers=key() | {"Content-Type": "application/json"})
+    answer = await ann.post(
+        "/lists", content=b'"' + b"x" * 200_000, headers=key() | {"Content-Type": "application/json"}
+    )
     assert (answer.status_code, await sql(KEPT, ann_id)) == (413, [])
 
 

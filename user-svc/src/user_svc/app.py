@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from litestar import Litestar, Request
+from litestar.params import RawBody
 from msgspec import Struct
 
 from common.auth import verifier
@@ -80,7 +81,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
     def client(request: Request[Any, Any, Any]) -> Client:
         return clients.of(request.scope)
 
-    def keyed(request: Request[Any, Any, Any], body: bytes) -> Keyed | None:
+    def keyed(request: Request[Any, Any, Any], body: RawBody) -> Keyed | None:
         return idempotency.keyed(settings.jwt_keys, request.scope, body)
 
     return create_service(

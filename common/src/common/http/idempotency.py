@@ -64,7 +64,7 @@ class Idempotency:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Everything else passes, at the cost of three look-ups."""
-        if scope.get("method") == "POST" and "user" in scope and _given(scope):
+        if scope.get("method") == "POST" and scope.get("user") is not None and _given(scope):
             return self._once(scope, receive, send)
         return self.app(scope, receive, send)
 
