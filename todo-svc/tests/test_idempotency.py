@@ -178,7 +178,9 @@ async def test_a_key_lasts_a_day(ann: httpx.AsyncClient, ann_id: UUID, sql: Sql)
 @pytest.mark.parametrize("given", ["", "two words", "x" * 256, "caf\u00e9"])
 async def test_what_is_no_key(ann: httpx.AsyncClient, ann_id: UUID, sql: Sql, given: str) -> None:
     """422 that names the header, and nothing is made."""
-    answer = await ann.post("/lists", json={"title": "x"}, headers=httpx.Headers([(b"Idempotency-Key", given.encode())]))
+    answer = await ann.post(
+        "/lists", json={"title": "x"}, headers=httpx.Headers([(b"Idempotency-Key", given.encode())])
+    )
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["location"] == "header.Idempotency-Key"
     assert await count(sql, ann_id) == 0

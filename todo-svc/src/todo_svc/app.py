@@ -23,6 +23,8 @@ from todo_svc.lists.repository import ListRepository
 from todo_svc.lists.routes import ListController
 from todo_svc.login import LoginController, LoginProxy
 from todo_svc.settings import Settings
+from todo_svc.sync.queries import ChangeQueries
+from todo_svc.sync.routes import SyncController
 from todo_svc.todos.queries import TodoQueries
 from todo_svc.todos.repository import TodoRepository
 from todo_svc.todos.routes import TodoController
@@ -66,10 +68,11 @@ def create_app(
     return create_service(
         NAME,
         settings=settings,
-        routes=[LoginController, ListController, TodoController],
+        routes=[LoginController, ListController, TodoController, SyncController],
         auth=auth or remote_auth(settings, transport=transport),
         database=database,
         dependencies={
+            "change_queries": owned(ChangeQueries),
             "list_queries": owned(ListQueries),
             "list_repository": owned(ListRepository),
             "todo_queries": owned(TodoQueries),

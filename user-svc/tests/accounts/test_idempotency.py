@@ -11,9 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from common.auth import KeyRing
-from common.idempotency import fingerprints
+from common.idempotency import Keyed, fingerprints
 from common.testing import client_of, random_keys
-from user_svc.accounts import service
 from user_svc.app import create_app
 from user_svc.settings import Settings
 
@@ -81,7 +80,7 @@ async def test_a_crash_before_the_commit(
 ) -> None:
     """Neither the account nor the key is left, and the next try makes both."""
     headers = key()
-    keep = service.Keyed.keep
+    keep = Keyed.keep
 
     async def crash(*arguments: Any) -> None:
         await keep(*arguments)
@@ -89,7 +88,7 @@ async def test_a_crash_before_the_commit(
         await rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'")
 
     with monkeypatch.context() as context:
-        context.setattr(service.Keyed, "keep", crash)
+        context.setattr(Keyed, "keep", crash)
         answer = await client.post("/auth/register", json=ANN, headers=headers)
     assert (answer.status_code, await rows(COUNT), await rows(KEPT)) == (503, [(0,)], [])
 
