@@ -23,6 +23,8 @@ from todo_svc.lists.repository import ListRepository
 from todo_svc.lists.routes import ListController
 from todo_svc.login import LoginController, LoginProxy
 from todo_svc.settings import Settings
+from todo_svc.sync.bell import Bell
+from todo_svc.sync.feeds import Feeds
 from todo_svc.sync.queries import ChangeQueries
 from todo_svc.sync.routes import SyncController
 from todo_svc.todos.queries import TodoQueries
@@ -44,6 +46,8 @@ def create_app(
     """
     settings = settings or load_or_exit(NAME, Settings)
     database = Database(settings.database_url.reveal(), size=settings.database_pool_size, application=NAME)
+    feeds = Feeds(database)
+    bell = Bell(settings.redis_url, feeds)
     login_proxy = LoginProxy(settings.user_svc_url.reveal(), transport=transport)
 
     erasure = ErasureWorker(
@@ -77,9 +81,10 @@ def create_app(
             "list_repository": owned(ListRepository),
             "todo_queries": owned(TodoQueries),
             "todo_repository": owned(TodoRepository),
+            "feeds": lambda: feeds,
             "login_proxy": lambda: login_proxy,
         },
-        lifespan=[resources(), erasure],
-        layers=[partial(Idempotency, database=database, keys=settings.jwt_keys)],
+        lifespan=[resources(), erasure, feeds, bell],
+        layers=[bell.layer, partial(Idempotency, database=database, keys=settings.jwt_keys)],
         description="Lists and todos of each user, behind the guard.",
     )

@@ -1,6 +1,6 @@
 """Reading changes: one statement, so that the clock, the horizon and the rows are of one moment."""
 
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from common.database import Statements
@@ -10,13 +10,7 @@ from todo_svc.lists import queries as lists
 from todo_svc.sync.schemas import Change, Changes, Place
 from todo_svc.todos import queries as todos
 
-START: Final = Place(0, 0)
-
-_CLOCK = f"""
-SELECT clock.seq FROM {ME} CROSS JOIN LATERAL (
-    SELECT coalesce(max(seq), 0) AS seq FROM owners WHERE {owned()} LIMIT 1
-) AS clock
-"""  # noqa: S608 - no value is in the text
+_CLOCK = f"SELECT coalesce(max(seq), 0), coalesce(max(horizon), 0) FROM {ME} LEFT JOIN owners ON {owned()}"  # noqa: S608 - no value is in the text
 _AFTER = f"""
 SELECT clock.seq, clock.horizon, found.* FROM {ME} CROSS JOIN LATERAL (
     SELECT coalesce(max(seq), 0) AS seq, coalesce(max(horizon), 0) AS horizon FROM owners WHERE {owned()} LIMIT 1
@@ -42,10 +36,17 @@ class ChangeQueries:
         self._database = database
         self._owner = owner
 
-    async def clock(self) -> int:
-        """The number of the last change."""
+    async def clock(self, place: Place | None = None) -> int:
+        """The number of the last change.
+
+        Raises:
+            Gone: what changed since this place is not known any more, or it is no place of ours.
+
+        """
         row = await self._database.row(_CLOCK, self._owner)
-        return int(row[0]) if row else 0
+        assert row is not None  # noqa: S101 - an aggregate
+        _check(place, *row)
+        return int(row[0])
 
     async def after(self, place: Place | None, limit: int) -> Changes:
         """What has changed since; from the start, what there is.
@@ -57,13 +58,18 @@ class ChangeQueries:
         number, floor = (place.number, place.floor) if place else (0, None)
         rows = await self._database.rows(_AFTER, self._owner, number, floor, limit + 1)
         clock, horizon = rows[0][:2]
-        if place is not None and (horizon > place.floor or place.floor > clock):
-            raise Gone("too much has changed since; start anew, without since", code="SYNC_TOO_OLD")
+        _check(place, clock, horizon)
         items = [_change(row) for row in rows[:limit] if row[2] is not None]
         if len(rows) <= limit:
             return Changes(items, str(clock), more=False)
         last = items[-1].number
         return Changes(items, str(Place(last, clock if floor is None else floor)), more=True)
+
+
+def _check(place: Place | None, clock: int, horizon: int) -> None:
+    """A place behind the clock is one that a database gave out before it was set back."""
+    if place is not None and not horizon <= place.floor <= clock:
+        raise Gone("too much has changed since; start anew, without since", code="SYNC_TOO_OLD")
 
 
 def _change(row: Any) -> Change:

@@ -50,5 +50,10 @@ class Place(Struct, frozen=True):
         number, _, floor = text.partition("-")
         return cls(int(number), max(int(number), int(floor or 0))) if re.search("[1-9]", text) else None
 
+    @classmethod
+    def at(cls, number: int) -> Self:
+        """The place behind a change."""
+        return cls(number, number)
+
     def __str__(self) -> str:
         return f"{self.number}-{self.floor}" if self.floor > self.number else str(self.number)
