@@ -26,6 +26,6 @@ def on_farewell(call: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, listener in before.items():
-            if signal.getsignal(number) is hear:
-                signal.signal(number, listener)
+        for heard, listener in before.items():
+            if signal.getsignal(heard) is hear:
+                signal.signal(heard, listener)

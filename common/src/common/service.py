@@ -42,8 +42,9 @@ def create_service(
     """A whole service: guarded routes, health, problem+json, CORS, the documentation page, logs, metrics, request ids.
 
     `auth` has no default: a service without a guard cannot be written by forgetting. `database` answers for readiness;
-    `dependencies` are plain functions that give what handlers name in their signatures, a `vigil` besides; `lifespan` is entered at start
-    and left at the end; `layers` stand between the guard and the router, the first of them outermost.
+    `dependencies` are plain functions that give what handlers name in their signatures (`vigil` is given everywhere);
+    `lifespan` is entered at start and left at the end; `layers` stand between the guard and the router, the first of
+    them outermost.
     """
     log.configure(name, level=settings.log_level, form=settings.log_format)
     title = f"Gatehouse {name}"

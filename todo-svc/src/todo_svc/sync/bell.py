@@ -75,7 +75,7 @@ class Bell:
                 return app(scope, receive, send)
             return app(scope, receive, self._ringing(caller.id, send))
 
-        return pass_on  # type: ignore[return-value]  # a coroutine is what it gives
+        return pass_on
 
     def _ringing(self, owner: UUID, send: Send) -> Send:
         async def respond(message: Message) -> None:

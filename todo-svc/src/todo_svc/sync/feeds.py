@@ -162,18 +162,24 @@ class Feeds:
         try:
             while True:
                 feed.rung.clear()
-                pause = POLL_DEAF
-                try:
-                    await feed.read()
-                    pause = POLL_DEAF if self._is_deaf else POLL
-                except Unavailable as error:
-                    _log.info("changes wait", error=type(error.__cause__).__name__)
+                pause = await self._read(feed)
                 await _set_within(feed.rung, pause)
         except Gone:
             _log.info("feed ended")
         finally:
             feed.is_over = True
             feed.wake()
+
+    async def _read(self, feed: Feed) -> float:
+        """How long to wait for the bell after it, in seconds."""
+        try:
+            await feed.read()
+        except Gone:
+            raise
+        except Exception as error:  # noqa: BLE001 - nobody would notice a feed that has broken
+            _log.warning("changes wait", error=type(error.__cause__ or error).__name__)
+            return POLL_DEAF
+        return POLL_DEAF if self._is_deaf else POLL
 
 
 def event(change: Change) -> bytes:
