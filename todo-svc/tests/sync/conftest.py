@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 class Listener:
-    """Somebody who listens to `/events`, as a server would serve them: `open_` is the client's readiness to take more."""
+    """Somebody who listens to `/events`, as a server would serve them: `open_` is whether it takes more."""
 
     def __init__(self) -> None:
         self.status = 0
@@ -92,7 +92,7 @@ def listen() -> Listen:
         scope: Any = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET"}
         scope |= {"scheme": "http", "path": "/events", "raw_path": b"/events", "root_path": "", "query_string": b""}
         scope |= {"headers": headers, "server": ("service.test", 80), "client": ("127.0.0.1", 1)}
-        task = asyncio.ensure_future(app(scope, listener.receive, listener.send))  # type: ignore[arg-type]
+        task = asyncio.ensure_future(app(scope, listener.receive, listener.send))
         async with asyncio.timeout(10):
             await listener.answered.wait()
         try:

@@ -102,7 +102,8 @@ class Bell:
                 async with self._redis.pubsub() as subscription:
                     await self._listen(subscription)
             except (RedisError, OSError, TimeoutError) as error:
-                _log.info("changes of other processes not heard", error=type(error).__name__)
+                if not self._feeds.is_deaf:
+                    _log.warning("changes of other processes not heard", error=type(error).__name__)
             finally:
                 self._feeds.listen(deaf=True)
             await asyncio.sleep(random.uniform(PAUSE / 10, PAUSE))  # noqa: S311 - no secret

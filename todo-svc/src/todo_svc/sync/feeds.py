@@ -80,7 +80,7 @@ class Feeds:
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._closing = AsyncExitStack()
         self._is_closed = False
-        self._is_deaf = True
+        self.is_deaf = True
         self.wanted = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -108,7 +108,9 @@ class Feeds:
 
     def listen(self, *, deaf: bool) -> None:
         """Whether other processes are heard; what they said while they were not may have been about anybody."""
-        self._is_deaf = deaf
+        if deaf == self.is_deaf:
+            return
+        self.is_deaf = deaf
         for feed in self._feeds.values():
             feed.rung.set()
 
@@ -179,7 +181,7 @@ class Feeds:
         except Exception as error:  # noqa: BLE001 - nobody would notice a feed that has broken
             _log.warning("changes wait", error=type(error.__cause__ or error).__name__)
             return POLL_DEAF
-        return POLL_DEAF if self._is_deaf else POLL
+        return POLL_DEAF if self.is_deaf else POLL
 
 
 def event(change: Change) -> bytes:
