@@ -48,6 +48,7 @@ def create_app(
     database = Database(settings.database_url.reveal(), size=settings.database_pool_size, application=NAME)
     feeds = Feeds(database)
     bell = Bell(settings.redis_url, feeds)
+    owned = partial(_owned, database)
     login_proxy = LoginProxy(settings.user_svc_url.reveal(), transport=transport)
 
     erasure = ErasureWorker(
@@ -55,14 +56,6 @@ def create_app(
         Eraser(database),
         ErasureLog(settings.user_svc_url.reveal(), settings.jwt_keys, transport=transport),
     )
-
-    def owned(kind: Callable[[Transactions, UUID], Any]) -> Callable[[AuthenticatedRequest], Any]:
-        """The caller's own: whatever a handler is given can reach no other owner's rows."""
-
-        def give(request: AuthenticatedRequest) -> Any:
-            return kind(statements(request.scope, database), request.user.id)
-
-        return give
 
     @asynccontextmanager
     async def resources() -> AsyncIterator[None]:
@@ -88,3 +81,12 @@ def create_app(
         layers=[bell.layer, partial(Idempotency, database=database, keys=settings.jwt_keys)],
         description="Lists and todos of each user, behind the guard.",
     )
+
+
+def _owned(database: Database, kind: Callable[[Transactions, UUID], Any]) -> Callable[[AuthenticatedRequest], Any]:
+    """The caller's own: whatever a handler is given can reach no other owner's rows."""
+
+    def give(request: AuthenticatedRequest) -> Any:
+        return kind(statements(request.scope, database), request.user.id)
+
+    return give
