@@ -170,6 +170,41 @@ async def test_too_many_streams(app: Litestar, token: str, listen: Listen, monke
         assert listener.status == 200
 
 
+async def test_too_many_streams_at_once(
+    app: Litestar, token: str, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many come in the same moment, no more than that stay."""
+    monkeypatch.setattr(feeds, "STREAMS", 2)
+    async with AsyncExitStack() as stack:
+        streams = [stack.enter_async_context(listen(app, token)) for _ in range(6)]
+        listeners = await asyncio.gather(*streams)
+        await eventually(lambda: sum(listener.over.is_set() for listener in listeners) == 4)
+        assert [listener.body for listener in listeners if not listener.over.is_set()] == [
+            b"retry: 2000\nid: 0\n\n"
+        ] * 2
+
+
+async def test_one_reader_for_all_streams(
+    app: Litestar, ann: httpx.AsyncClient, token: str, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL is asked once for a change, however many of the owner's streams are told of it."""
+    monkeypatch.setattr(feeds, "POLL_DEAF", NEVER)
+    asked = 0
+    after = feeds.ChangeQueries.after
+
+    async def counted(*arguments: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return await after(*arguments)
+
+    async with AsyncExitStack() as stack:
+        listeners = [await stack.enter_async_context(listen(app, token)) for _ in range(5)]
+        monkeypatch.setattr(feeds.ChangeQueries, "after", counted)
+        await ann.post("/lists", json={"title": "One"})
+        assert [(await listener.next())["id"] for listener in listeners] == [1] * 5
+    assert asked == 1
+
+
 async def test_silence_is_filled(app: Litestar, token: str, listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
     """A comment now and then keeps proxies from taking the connection for dead."""
     monkeypatch.setattr(feeds, "QUIET", 0.02)

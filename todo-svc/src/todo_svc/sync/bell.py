@@ -6,7 +6,6 @@ A ring is a hint and may be lost; it never delays or fails the request that caus
 import asyncio
 import random
 from collections.abc import Awaitable
-from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 from uuid import UUID, uuid4
@@ -90,10 +89,12 @@ class Bell:
             await self._rung.wait()
             self._rung.clear()
             owners, self._pending = self._pending, set()
-            with suppress(Away, hiredis.HiredisError, TimeoutError):
+            words = b"".join((self._name, *(owner.bytes for owner in owners)))
+            try:
                 async with asyncio.timeout(ANSWER):
-                    words = b"".join((self._name, *(owner.bytes for owner in owners)))
                     await self._publisher.execute_command("PUBLISH", CHANNEL, words)
+            except (Away, hiredis.HiredisError, TimeoutError):  # others look by themselves before long
+                await asyncio.sleep(PAUSE)
 
     async def _run(self) -> None:
         while True:

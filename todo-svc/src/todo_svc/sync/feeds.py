@@ -121,13 +121,15 @@ class Feeds:
             TooManyRequests: there are enough.
 
         """
-        if owner in self._feeds and self._feeds[owner].streams >= STREAMS:
+        if self._is_full(owner):
             raise TooManyRequests("this account has as many open streams as it may", retry_after=5)
 
     async def stream(self, owner: UUID, vigil: Vigil, *, number: int, clock: int) -> AsyncIterator[bytes]:
         """Server-Sent Events behind `number`, for as long as the caller stands; `clock` is the last one now."""
-        yield b"retry: %d\nid: %d\n\n" % (RETRY, number)
+        if self._is_full(owner):  # others have come since this one was admitted
+            return
         with self._joined(owner, clock) as feed:
+            yield b"retry: %d\nid: %d\n\n" % (RETRY, number)
             quiet = 0.0
             while not (self._is_closed or feed.is_over) and await vigil.stands():
                 moved = feed.moved
@@ -140,6 +142,9 @@ class Feeds:
                     quiet = 0.0
                 elif not await _set_within(moved, EVERY):
                     quiet += EVERY
+
+    def _is_full(self, owner: UUID) -> bool:
+        return owner in self._feeds and self._feeds[owner].streams >= STREAMS
 
     @contextmanager
     def _joined(self, owner: UUID, clock: int) -> Iterator[Feed]:

@@ -67,7 +67,7 @@ class ChangeQueries:
 
 
 def _check(place: Place | None, clock: int, horizon: int) -> None:
-    """A place behind the clock is one that a database gave out before it was set back."""
+    """A place ahead of the clock was given out by a database that has since been set back."""
     if place is not None and not horizon <= place.floor <= clock:
         raise Gone("too much has changed since; start anew, without since", code="SYNC_TOO_OLD")
 
