@@ -90,9 +90,7 @@ class World:
 
 
 @pytest.fixture
-async def world(
-    database: DatabaseFactory, postgres_server: TestPostgres, redis_url: str
-) -> AsyncIterator[World]:
+async def world(database: DatabaseFactory, postgres_server: TestPostgres, redis_url: str) -> AsyncIterator[World]:
     """Running services on empty databases; passwords are hashed as cheaply as argon2id can."""
     shared = {"REDIS_URL": redis_url, "JWT_KEYS": random_keys(), "LOG_LEVEL": "ERROR"}
     cheap = {"ARGON2_MEMORY_KIB": "8", "ARGON2_PASSES": "1", "THROTTLE_ADDRESS_PER_MINUTE": "0"}

@@ -54,6 +54,19 @@ async def test_a_todo_is_made_once(ann: httpx.AsyncClient, groceries: Json) -> N
     assert [todo["id"] for todo in (await ann.get(path)).json()["items"]] == [first.json()["id"]]
 
 
+async def test_a_batch_is_done_once(ann: httpx.AsyncClient, groceries: Json) -> None:
+    """All of it in the transaction of its answer, though it takes a transaction of its own."""
+    headers = key()
+    todo = {"content": "x" * 900}
+    operations = [{"op": "create", "list_id": groceries["id"], "todo": todo} for _ in range(100)]
+    first, again = [
+        await ann.post("/todos/batch", json={"operations": operations}, headers=headers) for _ in range(2)
+    ]
+    assert (first.status_code, again.status_code, again.content) == (200, 200, first.content)
+    assert len(first.request.content) > 64 * 1024
+    assert (await ann.get("/sync", params={"limit": 500})).json()["next"] == "101"
+
+
 @pytest.mark.parametrize("other", ["body", "path"])
 async def test_the_key_of_another_request(ann: httpx.AsyncClient, groceries: Json, other: str) -> None:
     """422 `IDEMPOTENCY_KEY_REUSED`; nothing is made."""
@@ -195,7 +208,7 @@ async def test_two_keys(ann: httpx.AsyncClient) -> None:
 async def test_a_body_that_is_too_large(ann: httpx.AsyncClient, ann_id: UUID, sql: Sql) -> None:
     """413 as without a key; it is not gathered."""
     answer = await ann.post(
-        "/lists", content=b'"' + b"x" * 200_000, headers=key() | {"Content-Type": "application/json"}
+        "/lists", content=b'"' + b"x" * 2_000_000, headers=key() | {"Content-Type": "application/json"}
     )
     assert (answer.status_code, await sql(KEPT, ann_id)) == (413, [])
 

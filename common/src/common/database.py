@@ -31,6 +31,12 @@ AWAY = (
     TimeoutError,
 )
 
+# Asked once per process, on its first connection.
+_UNHELD = """
+SELECT rolname FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)
+AND EXISTS (SELECT FROM pg_class WHERE relrowsecurity)
+"""
+
 _log = structlog.get_logger()
 
 
@@ -74,15 +80,8 @@ class Transaction:
 
     @asynccontextmanager
     async def owned(self, owner: UUID) -> AsyncIterator["Transaction"]:  # noqa: ARG002 - the one it has
-        """See `Transactions`: what fails in the block is undone, and the transaction can go on."""
-        await self._connection.execute("SAVEPOINT part")
-        try:
-            yield self
-        except BaseException:
-            if not self._connection.is_closed():
-                await self._connection.execute("ROLLBACK TO SAVEPOINT part")
-            raise
-        await self._connection.execute("RELEASE SAVEPOINT part")
+        """See `Transactions`: what is done in it stands or falls with the whole."""
+        yield self
 
 
 class Database:
@@ -97,6 +96,7 @@ class Database:
         self._size = size
         self._application = application
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._looked = False
 
     async def __aenter__(self) -> Self:
         self._pool = await asyncpg.create_pool(
@@ -105,6 +105,7 @@ class Database:
             max_size=self._size,
             timeout=CONNECT,
             command_timeout=STATEMENT,
+            init=self._look,
             reset=_nothing,
             server_settings={"application_name": self._application, "timezone": "UTC"},
         )
@@ -170,6 +171,13 @@ class Database:
                 return await self.row("SELECT 1") is not None
         except (Unavailable, TimeoutError):
             return False
+
+    async def _look(self, connection: Any) -> None:
+        """Whoever runs this as a superuser is told that the second lock on ownership is open."""
+        if not self._looked:
+            self._looked = True
+            if role := await connection.fetchval(_UNHELD):
+                _log.error("row-level security does not hold for this role", role=role)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:

@@ -2,8 +2,7 @@
 
 import pytest
 
-from common.auth import vigil
-from common.auth import Principal
+from common.auth import Principal, vigil
 from common.auth.vigil import Vigil
 from common.errors import ServiceError, Unauthorized, Unavailable
 from common.testing import FakeAuthenticator

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,10 @@ from common.database import Database, Transactions
 from common.http.idempotency import Idempotency, statements
 from common.redis import connect
 from common.service import create_service
+from todo_svc.bulk.repository import BulkRepository
+from todo_svc.bulk.routes import MAXIMUM_BODY, BulkController
 from todo_svc.erasure import Eraser, ErasureLog, ErasureWorker
+from todo_svc.housekeeping import Housekeeping
 from todo_svc.lists.queries import ListQueries
 from todo_svc.lists.repository import ListRepository
 from todo_svc.lists.routes import ListController
@@ -30,6 +34,9 @@ from todo_svc.sync.routes import SyncController
 from todo_svc.todos.queries import TodoQueries
 from todo_svc.todos.repository import TodoRepository
 from todo_svc.todos.routes import TodoController
+from todo_svc.trash.queries import TrashQueries
+from todo_svc.trash.repository import TrashRepository
+from todo_svc.trash.routes import TrashController
 
 NAME = "todo-svc"
 
@@ -48,7 +55,6 @@ def create_app(
     database = Database(settings.database_url.reveal(), size=settings.database_pool_size, application=NAME)
     feeds = Feeds(database)
     bell = Bell(settings.redis_url, feeds)
-    owned = partial(_owned, database)
     login_proxy = LoginProxy(settings.user_svc_url.reveal(), transport=transport)
 
     erasure = ErasureWorker(
@@ -65,28 +71,36 @@ def create_app(
     return create_service(
         NAME,
         settings=settings,
-        routes=[LoginController, ListController, TodoController, SyncController],
+        routes=[LoginController, ListController, TodoController, BulkController, TrashController, SyncController],
         auth=auth or remote_auth(settings, transport=transport),
         database=database,
         dependencies={
-            "change_queries": owned(ChangeQueries),
-            "list_queries": owned(ListQueries),
-            "list_repository": owned(ListRepository),
-            "todo_queries": owned(TodoQueries),
-            "todo_repository": owned(TodoRepository),
             "feeds": lambda: feeds,
             "login_proxy": lambda: login_proxy,
+            **_rooms(database, settings.kept),
         },
-        lifespan=[resources(), erasure, feeds, bell],
-        layers=[bell.layer, partial(Idempotency, database=database, keys=settings.jwt_keys)],
+        lifespan=[resources(), erasure, feeds, bell, Housekeeping(database, kept=settings.kept)],
+        layers=[bell.layer, partial(Idempotency, database=database, keys=settings.jwt_keys, largest=MAXIMUM_BODY)],
         description="Lists and todos of each user, behind the guard.",
     )
 
 
-def _owned(database: Database, kind: Callable[[Transactions, UUID], Any]) -> Callable[[AuthenticatedRequest], Any]:
-    """The caller's own: whatever a handler is given can reach no other owner's rows."""
+def _rooms(database: Database, kept: timedelta) -> dict[str, Callable[[AuthenticatedRequest], Any]]:
+    """What handlers name in their signatures: whatever one is given can reach no other owner's rows."""
 
-    def give(request: AuthenticatedRequest) -> Any:
-        return kind(statements(request.scope, database), request.user.id)
+    def owned(kind: Callable[[Transactions, UUID], Any]) -> Callable[[AuthenticatedRequest], Any]:
+        def give(request: AuthenticatedRequest) -> Any:
+            return kind(statements(request.scope, database), request.user.id)
 
-    return give
+        return give
+
+    return {
+        "change_queries": owned(ChangeQueries),
+        "list_queries": owned(ListQueries),
+        "list_repository": owned(partial(ListRepository, kept=kept)),
+        "todo_queries": owned(TodoQueries),
+        "todo_repository": owned(partial(TodoRepository, kept=kept)),
+        "bulk_repository": owned(partial(BulkRepository, kept=kept)),
+        "trash_queries": owned(partial(TrashQueries, kept=kept)),
+        "trash_repository": owned(TrashRepository),
+    }

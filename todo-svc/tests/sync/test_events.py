@@ -20,6 +20,7 @@ from todo_svc.app import create_app
 from todo_svc.settings import Settings
 from todo_svc.sync import feeds
 from todo_svc.sync.bell import CHANNEL
+from todo_svc.sync.queries import ChangeQueries
 
 Json = dict[str, Any]
 Sql = Callable[..., Awaitable[list[asyncpg.Record]]]
@@ -190,7 +191,7 @@ async def test_one_reader_for_all_streams(
     """PostgreSQL is asked once for a change, however many of the owner's streams are told of it."""
     monkeypatch.setattr(feeds, "POLL_DEAF", NEVER)
     asked = 0
-    after = feeds.ChangeQueries.after
+    after = ChangeQueries.after
 
     async def counted(*arguments: Any) -> Any:
         nonlocal asked
@@ -199,7 +200,7 @@ async def test_one_reader_for_all_streams(
 
     async with AsyncExitStack() as stack:
         listeners = [await stack.enter_async_context(listen(app, token)) for _ in range(5)]
-        monkeypatch.setattr(feeds.ChangeQueries, "after", counted)
+        monkeypatch.setattr(ChangeQueries, "after", counted)
         await ann.post("/lists", json={"title": "One"})
         assert [(await listener.next())["id"] for listener in listeners] == [1] * 5
     assert asked == 1

@@ -10,6 +10,9 @@ import asyncpg
 import httpx
 import pytest
 
+from todo_svc.lists.repository import _DELETE, _LOCK
+from todo_svc.retention import KEPT
+
 Json = dict[str, Any]
 Sql = Callable[..., Awaitable[list[asyncpg.Record]]]
 WAITING = "SELECT FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = $1)"
@@ -72,14 +75,15 @@ async def test_a_list_that_is_not_there_takes_no_todo(ann: httpx.AsyncClient, an
 
 @pytest.mark.parametrize("verb", ["create", "move"])
 async def test_a_list_deleted_meanwhile(
-    ann: httpx.AsyncClient, groceries: Json, milk: Json, sql: Sql, admin_dsn: str, verb: str
+    ann: httpx.AsyncClient, ann_id: UUID, milk: Json, sql: Sql, admin_dsn: str, verb: str
 ) -> None:
     """The list is deleted, not yet committed, when the todo arrives: it waits, then is 404 and never 500."""
     doomed = (await ann.post("/lists", json={"title": "Doomed"})).json()
     other = await asyncpg.connect(admin_dsn)
     transaction = other.transaction()
     await transaction.start()
-    await other.execute("UPDATE lists SET deleted_at = now() WHERE id = $1", UUID(doomed["id"]))
+    await other.execute(_LOCK, ann_id, UUID(doomed["id"]), None)
+    await other.execute(_DELETE, ann_id, UUID(doomed["id"]), KEPT)
     request = (
         ann.post(f"/lists/{doomed['id']}/todos", json={"content": "Late"})
         if verb == "create"
@@ -92,7 +96,7 @@ async def test_a_list_deleted_meanwhile(
     answer = await late
     assert (answer.status_code, answer.json()["code"]) == (404, "LIST_NOT_FOUND")
     assert await sql("SELECT FROM todos WHERE list_id = $1", UUID(doomed["id"])) == []
-    assert str((await _row(sql, milk))["list_id"]) == groceries["id"]
+    assert str((await _row(sql, milk))["list_id"]) == milk["list_id"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 Json = dict[str, Any]
 FIELDS = ["id", "list_id", "content", "description", "priority", "due_at", "completed", "completed_at", "position",
-          "created_at", "updated_at", "version"]  # fmt: skip
+          "created_at", "updated_at", "version", "labels"]  # fmt: skip
 LIST, TODO = "/lists/01a20c69-534a-7647-b26e-d912c579c2b5/todos", "/todos/01a20c69-534a-7647-b26e-d912c579c2b5"
 ROUTES = [("POST", LIST), ("GET", LIST), ("GET", "/todos"), ("GET", TODO), ("PATCH", TODO), ("DELETE", TODO)]
 

@@ -18,7 +18,7 @@ from common.idempotency import Answer, Keyed, fingerprints
 
 HEADER: Final = b"idempotency-key"
 KEYED: Final = {"idempotency": True}  # `opt` of a route, for its OpenAPI page
-MAXIMUM_BODY: Final = 64 * 1024  # bytes
+MAXIMUM_BODY: Final = 64 * 1024  # bytes, where no route takes more
 _KEY = re.compile(rb"[!-~]{1,255}")
 _TRANSACTION: Final = "transaction"
 
@@ -54,11 +54,13 @@ def statements(scope: Scope, database: Database) -> Transactions:
 class Idempotency:
     """Behind the guard: a POST with a key runs in one transaction of its caller's with the record of its answer.
 
-    Only successes are kept. Whatever the handler asks of the database it must ask through `statements`.
+    Only successes are kept. Whatever the handler asks of the database it must ask through `statements`. No route takes
+    a body of more than `largest` bytes.
     """
 
-    def __init__(self, app: ASGIApp, database: Database, keys: KeyRing) -> None:
+    def __init__(self, app: ASGIApp, database: Database, keys: KeyRing, *, largest: int = MAXIMUM_BODY) -> None:
         self.app = app
+        self.largest = largest
         self.database = database
         self.keys = keys
 
@@ -69,9 +71,9 @@ class Idempotency:
         return self.app(scope, receive, send)
 
     async def _once(self, scope: Scope, receive: Receive, send: Send) -> None:
-        read = await _read(receive)
-        if len(body := b"".join(message.get("body", b"") for message in read)) > MAXIMUM_BODY:
-            await self.app(scope, _again(read, receive), send)  # which says so
+        read = await _read(receive, self.largest)
+        if len(body := b"".join(message.get("body", b"") for message in read)) > self.largest:
+            await self.app(scope, _again(read, receive), send)  # which says that it is too large
             return
         try:
             messages = await self._messages(scope, body, _again(read, receive))
@@ -132,11 +134,11 @@ def _given(scope: Scope) -> list[bytes]:
     return [value for name, value in scope["headers"] if name == HEADER]
 
 
-async def _read(receive: Receive) -> list[Any]:
+async def _read(receive: Receive, largest: int) -> list[Any]:
     """The messages of a body, as far as it is not too large."""
     messages: list[Any] = []
     size = 0
-    while size <= MAXIMUM_BODY:
+    while size <= largest:
         messages.append(await receive())
         size += len(messages[-1].get("body", b""))
         if not messages[-1].get("more_body", False):
