@@ -57,11 +57,8 @@ async def test_a_todo_is_made_once(ann: httpx.AsyncClient, groceries: Json) -> N
 async def test_a_batch_is_done_once(ann: httpx.AsyncClient, groceries: Json) -> None:
     """All of it in the transaction of its answer, though it takes a transaction of its own."""
     headers = key()
-    todo = {"content": "x" * 900}
-    operations = [{"op": "create", "list_id": groceries["id"], "todo": todo} for _ in range(100)]
-    first, again = [
-        await ann.post("/todos/batch", json={"operations": operations}, headers=headers) for _ in range(2)
-    ]
+    operations = [{"op": "create", "list_id": groceries["id"], "content": "x" * 900} for _ in range(100)]
+    first, again = [await ann.post("/todos/batch", json={"operations": operations}, headers=headers) for _ in range(2)]
     assert (first.status_code, again.status_code, again.content) == (200, 200, first.content)
     assert len(first.request.content) > 64 * 1024
     assert (await ann.get("/sync", params={"limit": 500})).json()["next"] == "101"
