@@ -20,9 +20,9 @@ from todo_svc.todos.repository import TodoRepository
 _LOCK_LIST: Final = "SELECT id FROM lists WHERE owner_id = $1 AND id = $2 AND deleted_at IS NULL FOR KEY SHARE"
 # Every list in which something is put or put in order.
 _LOCK_LISTS: Final = """
-SELECT id FROM lists WHERE owner_id = $1 AND (
-    id = ANY($2) OR id IN (SELECT list_id FROM todos WHERE owner_id = $1 AND id = ANY($3))
-) ORDER BY id FOR NO KEY UPDATE
+SELECT id FROM lists WHERE owner_id = $1
+AND id = ANY($2::uuid[] || ARRAY(SELECT list_id FROM todos WHERE owner_id = $1 AND id = ANY($3)))
+ORDER BY id FOR NO KEY UPDATE
 """
 _COMPLETE: Final = """
 WITH locked AS (

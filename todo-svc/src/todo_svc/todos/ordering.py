@@ -15,20 +15,23 @@ GAP: Final = 1024.0  # between positions, so that a todo can be put between two 
 ROOM: Final = 2.0**-10  # between positions of todos that were moved closer together
 REACH: Final = 8  # how many on each side are moved to make room; more only where they all stand too close
 
-# Nothing is found where the anchor is not in the list, else the anchor itself is among them.
+# Nothing is found where the anchor is not in the list, else the anchor itself is among them. Scalars, because only
+# they bound an index scan; a join would be a filter.
 _NEIGHBOURS = """
 WITH anchor AS (
     SELECT position, id FROM todos
     WHERE owner_id = $1 AND id = $4 AND list_id = $2 AND id <> $3 AND deleted_at IS NULL
 )
 (
-    SELECT t.id, t.position, true AS below FROM anchor CROSS JOIN todos t
-    WHERE t.owner_id = $1 AND t.list_id = $2 AND t.id <> $3 AND t.deleted_at IS NULL
-    AND (t.position, t.id) {below} (anchor.position, anchor.id) ORDER BY t.position DESC, t.id DESC LIMIT $5
+    SELECT id, position, true AS below FROM todos
+    WHERE owner_id = $1 AND list_id = $2 AND id <> $3 AND deleted_at IS NULL
+    AND (position, id) {below} ((SELECT position FROM anchor), (SELECT id FROM anchor))
+    ORDER BY position DESC, id DESC LIMIT $5
 ) UNION ALL (
-    SELECT t.id, t.position, false FROM anchor CROSS JOIN todos t
-    WHERE t.owner_id = $1 AND t.list_id = $2 AND t.id <> $3 AND t.deleted_at IS NULL
-    AND (t.position, t.id) {above} (anchor.position, anchor.id) ORDER BY t.position, t.id LIMIT $5
+    SELECT id, position, false FROM todos
+    WHERE owner_id = $1 AND list_id = $2 AND id <> $3 AND deleted_at IS NULL
+    AND (position, id) {above} ((SELECT position FROM anchor), (SELECT id FROM anchor))
+    ORDER BY position, id LIMIT $5
 )
 """
 _OPERATORS = {"before": {"below": "<", "above": ">="}, "after": {"below": "<=", "above": ">"}}

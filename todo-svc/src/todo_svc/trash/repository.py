@@ -17,12 +17,15 @@ _LIST = f"""
 UPDATE lists SET deleted_at = NULL, version = version + 1, updated_at = now() WHERE owner_id = $1 AND id = $2
 RETURNING {lists.COLUMNS}
 """  # noqa: S608 - no value is in the text
-_ITS_TODOS = """
+_LOCK_TODOS = """
 WITH locked AS (
     SELECT id FROM todos WHERE owner_id = $1 AND list_id = $2 AND deleted_with = $2 ORDER BY id FOR NO KEY UPDATE
 )
+SELECT count(*) FROM locked
+"""
+_TODOS = """
 UPDATE todos SET deleted_at = NULL, deleted_with = NULL, version = version + 1, updated_at = now()
-FROM (SELECT array_agg(id) AS ids FROM locked) AS locked WHERE owner_id = $1 AND id = ANY(locked.ids)
+WHERE owner_id = $1 AND list_id = $2 AND deleted_with = $2
 """
 _LIST_OF = "SELECT list_id FROM todos WHERE owner_id = $1 AND id = $2 AND deleted_at IS NOT NULL"
 _LOCK_LIST = "SELECT id FROM lists WHERE owner_id = $1 AND id = $2 AND deleted_at IS NULL FOR KEY SHARE"
@@ -56,8 +59,11 @@ class TrashRepository:
             raise taken() from None
 
     async def _list(self, transaction: Statements, list_id: UUID) -> Any:
-        await transaction.rows(_ITS_TODOS, self._owner, list_id)
-        return lists.existing(await transaction.row(_LIST, self._owner, list_id))
+        """The title is claimed while the owner's clock is free: whoever is claiming it too may be waiting for that."""
+        await transaction.rows(_LOCK_TODOS, self._owner, list_id)
+        restored = lists.existing(await transaction.row(_LIST, self._owner, list_id))
+        await transaction.rows(_TODOS, self._owner, list_id)
+        return restored
 
     async def _todo(self, transaction: Statements, todo_id: UUID) -> Any:
         row = await transaction.row(_LIST_OF, self._owner, todo_id)
