@@ -122,3 +122,15 @@ async def test_what_is_no_key(client: httpx.AsyncClient, rows: Rows) -> None:
     answer = await client.post("/auth/register", json=ANN, headers={"Idempotency-Key": "two words"})
     assert (answer.status_code, answer.json()["errors"][0]["location"]) == (422, "header.Idempotency-Key")
     assert await rows(COUNT) == [(0,)]
+
+
+async def test_a_deletion_takes_what_was_kept(client: httpx.AsyncClient, rows: Rows) -> None:
+    """With the account goes its address, and the same request would make another."""
+    headers = key()
+    first = await client.post("/auth/register", json=ANN, headers=headers)
+    login = await client.post("/auth/jwt/login", data={"username": ANN["email"], "password": ANN["password"]})
+    bearer = {"Authorization": f"Bearer {login.json()['access_token']}"}
+    assert (await client.delete("/users/me", headers=bearer)).status_code == 204
+    assert await rows(KEPT) == []
+    again = await client.post("/auth/register", json=ANN, headers=headers)
+    assert (again.status_code, again.json()["id"] != first.json()["id"]) == (201, True)
