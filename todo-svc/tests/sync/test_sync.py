@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import httpx
 import pytest
+
+from common.database import Database
+from todo_svc.housekeeping import Housekeeping
 
 Json = dict[str, Any]
 Sql = Callable[..., Awaitable[list[asyncpg.Record]]]
@@ -122,6 +126,17 @@ async def test_too_old(ann: httpx.AsyncClient, ann_id: UUID, milk: Json, sql: Sq
     assert (await synced(ann, since="2"))["items"] == []
     assert len((await synced(ann))["items"]) == 2
     assert milk["version"] == 1
+
+
+async def test_after_the_trash_was_emptied(ann: httpx.AsyncClient, milk: Json, todo_dsn: str) -> None:
+    """By housekeeping itself: who knew what is gone must start anew, who had heard of its end need not."""
+    knew = (await synced(ann))["next"]
+    await ann.delete(f"/todos/{milk['id']}")
+    heard = (await synced(ann, since=knew))["next"]
+    async with Database(todo_dsn, size=1, application="test") as database:
+        await Housekeeping(database, kept=timedelta()).sweep()
+    assert (await ann.get("/sync", params={"since": knew})).status_code == 410
+    assert await synced(ann, since=heard) == {"items": [], "next": heard, "more": False}
 
 
 async def test_a_number_that_is_yet_to_come(ann: httpx.AsyncClient, milk: Json) -> None:
