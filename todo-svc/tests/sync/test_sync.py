@@ -128,11 +128,14 @@ async def test_too_old(ann: httpx.AsyncClient, ann_id: UUID, milk: Json, sql: Sq
     assert milk["version"] == 1
 
 
-async def test_after_the_trash_was_emptied(ann: httpx.AsyncClient, milk: Json, todo_dsn: str) -> None:
+async def test_after_the_trash_was_emptied(
+    ann: httpx.AsyncClient, ann_id: UUID, milk: Json, sql: Sql, todo_dsn: str
+) -> None:
     """By housekeeping itself: who knew what is gone must start anew, who had heard of its end need not."""
     knew = (await synced(ann))["next"]
     await ann.delete(f"/todos/{milk['id']}")
     heard = (await synced(ann, since=knew))["next"]
+    await sql("UPDATE owners SET purge_at = now() - interval '1 second' WHERE owner_id = $1", ann_id)
     async with Database(todo_dsn, size=1, application="test") as database:
         await Housekeeping(database, kept=timedelta()).sweep()
     assert (await ann.get("/sync", params={"since": knew})).status_code == 410
