@@ -58,6 +58,9 @@ class Resource:
 class Authenticator(Resource):
     """One that holds connections."""
 
+    def recall(self, authorization: bytes) -> None:
+        """See `common.auth.Authenticator`."""
+
     async def authenticate(self, token: str, *, safe: bool) -> Principal:
         """See `common.auth.Authenticator`."""
         raise NotImplementedError(token, safe)

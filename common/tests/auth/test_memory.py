@@ -4,9 +4,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from common.auth import Principal, Source, memory
-from common.auth.memory import StandingMemory
+from common.auth.memory import SIGNATURE, StandingMemory
 from common.auth.standing import Standing, standing
 from common.testing import a_user
 
@@ -165,8 +166,32 @@ def test_callers_are_bounded(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_caller_is_known_by_the_whole_header(mind: Mind) -> None:
     """The look-up in front of everything else knows one header, byte by byte."""
     principal = mind.meet(mind.learn())
-    assert mind.caller(HEADER) == principal
+    found = mind.caller(HEADER)
+    assert found is not None
+    assert replace(found, told=None) == principal
     assert [mind.caller(other) for other in (HEADER.lower(), HEADER + b" ", HEADER[:-1], b"")] == [None] * 4
+
+
+def test_tokens_that_end_alike_are_two(mind: Mind) -> None:
+    """What finds a caller is the end of the header, what knows it is the whole: only one of the two is kept."""
+    end, (ann, bob) = b"s" * SIGNATURE, (uuid4(), uuid4())
+    mind.meet(mind.learn(ann), ann, b"Bearer ann." + end)
+    mind.meet(mind.learn(bob), bob, b"Bearer bob." + end)
+    found = mind.caller(b"Bearer bob." + end)
+    assert found is not None
+    assert found.session == bob
+    assert mind.caller(b"Bearer ann." + end) is None
+
+
+def test_what_is_told_of_a_callers_age_stays_true(mind: Mind) -> None:
+    """The ready-made headers name the age in whole seconds, and go when it is a second more."""
+    mind.meet(mind.learn(as_of=993.5))
+    mind.time += 0.49
+    found = mind.caller(HEADER)
+    assert found is not None
+    assert found.told == ((b"x-auth-source", b"memory"), (b"x-auth-age", b"6"))
+    mind.time += 0.01
+    assert mind.caller(HEADER) is None
 
 
 def test_caller_dies_with_its_second(mind: Mind) -> None:

@@ -186,7 +186,7 @@ async def test_question_carries_the_token_and_the_trace() -> None:
         asked.append(request)
         return answer(200)()
 
-    trace.begin([(b"x-request-id", b"request-1"), (b"traceparent", b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01")])
+    trace.begin({b"x-request-id": b"request-1", b"traceparent": b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"})
     async with asking(httpx.MockTransport(note), "http://user-svc.test/base") as client:
         await client.ask("the-token")
     request = asked[0]

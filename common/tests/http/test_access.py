@@ -123,7 +123,7 @@ async def test_lines_of_one_turn_leave_in_one_write(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("sys.stderr", Stream())
     access = AccessLog("svc-common", form="json")
-    trace.begin([])
+    trace.begin({})
     for number in range(100):
         access.write("GET", f"/{number}", "/", 200, 0.1)
     assert writes == []
@@ -136,7 +136,7 @@ async def test_line_has_the_members_of_the_other_lines() -> None:
     """Whoever reads the log finds the same names in either."""
     with captured_logs() as logs:
         log.configure("svc-common", level="INFO", form="json")
-        trace.begin([TRACE])
+        trace.begin(dict([TRACE]))
 
         access_module._log.info("request")
         AccessLog("svc-common", form="json").write("GET", "/", "/", 200, 0.1)

@@ -100,7 +100,7 @@ def test_line_names_its_request(configure: Callable[..., Any], logs: Logs) -> No
     logger = configure()
 
     async def request(*headers: tuple[bytes, bytes]) -> None:
-        trace.begin([(b"x-request-id", b"request-1"), *headers])
+        trace.begin(dict([(b"x-request-id", b"request-1"), *headers]))
         logger.info("ours")
         logging.getLogger("a.library").warning("theirs")
 

@@ -16,7 +16,7 @@ PARENT = b"00-" + TRACE + b"-" + SPAN + b"-01"
 
 def begun(*headers: tuple[bytes, bytes]) -> Trace:
     """The trace of a request with these headers, in a context of its own."""
-    return copy_context().run(begin, headers)
+    return copy_context().run(begin, dict(headers))
 
 
 @pytest.mark.parametrize("sent", [b"12345678", b"a" * 128, b"A.b_c-9.x", b"0198c0f4-0000-7000-8000-000000000001"])
@@ -70,7 +70,7 @@ def test_call_to_another_service_carries_both() -> None:
     """The request's id, and the trace with a span of our own."""
 
     def call() -> Any:
-        begin([(b"x-request-id", b"request-1"), (b"traceparent", PARENT)])
+        begin({b"x-request-id": b"request-1", b"traceparent": PARENT})
         return outgoing_headers(), outgoing_headers()
 
     first, second = copy_context().run(call)
@@ -84,7 +84,7 @@ def test_call_without_a_trace_starts_one() -> None:
     """Unsampled: nobody asked for it."""
 
     def call() -> dict[str, str]:
-        begin([])
+        begin({})
         return outgoing_headers()
 
     assert re.fullmatch(r"00-(?!0{32})[0-9a-f]{32}-[0-9a-f]{16}-00", copy_context().run(call)["traceparent"])
@@ -104,7 +104,7 @@ async def test_requests_at_the_same_time_keep_apart() -> None:
     """Each task sees its own."""
 
     async def handle(number: int) -> bool:
-        mine = begin([(b"x-request-id", b"request-%d" % number)])
+        mine = begin({b"x-request-id": b"request-%d" % number})
         await asyncio.sleep(0)
         return current() is mine
 

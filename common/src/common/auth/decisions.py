@@ -1,6 +1,7 @@
 """What the guard decided, counted and told: a line for every decision that is not a plain hit."""
 
 from hashlib import sha256
+from itertools import count
 from time import perf_counter
 from typing import Final
 
@@ -13,7 +14,9 @@ from common.telemetry.metrics import AUTH_DECISIONS, AUTH_SECONDS
 PLAIN_HITS: Final = frozenset({Source.MEMORY, Source.REDIS})
 
 _log = structlog.get_logger()
-_hits = 0
+hit: Final = count(1).__next__
+"""A request goes through on what this process just knew; not timed, for that would cost more than the hit."""
+_handed_over = 0
 _allowed = {source: AUTH_DECISIONS.labels(source, "allowed", "") for source in Source}
 _seconds = {source: AUTH_SECONDS.labels(source) for source in Source}
 
@@ -27,17 +30,11 @@ def allowed(principal: Principal, token: str, started: float) -> None:
         _log.info("auth", verdict="allowed", source=source, session=str(principal.session), token=fingerprint(token))
 
 
-def hit() -> None:
-    """A request goes through on what this process just knew; not timed, for that would cost more than the hit."""
-    global _hits  # noqa: PLW0603 - the cheapest counter there is
-    _hits += 1
-
-
 def flush() -> None:
     """Hand the hits to the metrics; called where these are read, and by the channel for other processes' readers."""
-    global _hits
-    pending, _hits = _hits, 0
-    _allowed[Source.MEMORY].inc(pending)
+    global _handed_over
+    before, _handed_over = _handed_over, hit()
+    _allowed[Source.MEMORY].inc(_handed_over - before - 1)
 
 
 def refused(error: InvalidToken, token: str, started: float) -> None:

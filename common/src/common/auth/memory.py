@@ -8,12 +8,14 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from common.auth.principal import Principal, Source
+from common.auth.decisions import hit
+from common.auth.principal import Principal, Source, headers
 from common.auth.standing import Standing
 
 GOOD_FOR: Final = 1.0  # seconds, though the channel evicts at once
 SESSIONS: Final = 10_000
 TOMBSTONES: Final = 200_000
+SIGNATURE: Final = 43  # characters at a header's end: they tell tokens apart, and cost a tenth of the whole to hash
 
 
 class Known:
@@ -24,6 +26,9 @@ class Known:
     def __init__(self, standing: Standing, until: float) -> None:
         self.standing = standing
         self.until = until
+
+
+Caller = tuple[bytes, Known, float, Principal]
 
 
 class StandingMemory:
@@ -37,18 +42,22 @@ class StandingMemory:
         self._now = now
         self._good: OrderedDict[UUID, Known] = OrderedDict()
         self._dead: OrderedDict[UUID, float] = OrderedDict()
-        self._callers: dict[bytes, tuple[Known, Principal]] = {}
+        self._callers: dict[bytes, Caller] = {}
         self.listening = False
 
     def caller(self, authorization: bytes) -> Principal | None:
-        """The principal of a whole Authorization header: one look-up in front of everything else."""
-        entry = self._callers.get(authorization)
-        if entry is None or not self.listening:
+        """The principal of a whole Authorization header, and a hit: one look-up in front of everything else."""
+        key = authorization[-SIGNATURE:]
+        entry = self._callers.get(key)
+        if entry is None or not self.listening or entry[0] != authorization:
             return None
-        if entry[0].until <= self._clock():
-            del self._callers[authorization]
+        _, known, until, principal = entry
+        now = self._clock()
+        if until <= now or known.until <= now:
+            del self._callers[key]
             return None
-        return entry[1]
+        hit()
+        return principal
 
     def good(self, session: UUID) -> Standing | None:
         """The standing, if it was learnt within the last second."""
@@ -78,13 +87,18 @@ class StandingMemory:
             self._forget(next(iter(self._good)))
 
     def remember_caller(self, authorization: bytes, principal: Principal) -> None:
-        """Keep whom a header stands for, as long as the standing behind it; the token must live that long."""
+        """Keep whom a header stands for, as long as the standing behind it; the token must live that long.
+
+        And no longer than what the answer says of its age, in whole seconds, is true.
+        """
         known = self._good.get(principal.session)
         if known is None or known.standing is not principal.user:
             return
         if len(self._callers) >= SESSIONS:
             del self._callers[next(iter(self._callers))]
-        self._callers[authorization] = (known, replace(principal, source=Source.MEMORY))
+        age = max(0.0, self._now() - principal.as_of)
+        caller = replace(principal, source=Source.MEMORY, told=headers(Source.MEMORY, age))
+        self._callers[authorization[-SIGNATURE:]] = (authorization, known, self._clock() + 1.0 - age % 1.0, caller)
 
     def bury(self, session: UUID, until: float) -> None:
         """Take a session for dead until then, in seconds since the epoch."""

@@ -41,10 +41,19 @@ class Claims(Struct, frozen=True):
     expires_at: float
 
 
+Headers = tuple[tuple[bytes, bytes], tuple[bytes, bytes]]
+
+
+def headers(source: Source, age: float) -> Headers:
+    """`X-Auth-Source` and `X-Auth-Age`, the latter in whole seconds."""
+    return source.header, (b"x-auth-age", b"%d" % age)
+
+
 class Principal(Struct, frozen=True):
     """The caller of a request; `user` is None when only the proof is known, and then nothing is privileged.
 
-    `as_of` is when that was true, in seconds since the epoch.
+    `as_of` is when that was true, in seconds since the epoch. `told` is what the answer says of it, where somebody who
+    keeps the principal has made it ready.
     """
 
     id: UUID
@@ -52,11 +61,16 @@ class Principal(Struct, frozen=True):
     source: Source
     as_of: float
     user: User | None = None
+    told: Headers | None = None
 
     @property
     def age(self) -> float:
         """Seconds since what is known of the caller was true."""
         return max(0.0, time.time() - self.as_of)
+
+    def headers(self) -> Headers:
+        """What an answer says of it."""
+        return headers(self.source, self.age)
 
     @property
     def is_superuser(self) -> bool:

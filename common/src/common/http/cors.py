@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from common.http.headers import HTTP, seen
 
 ALLOWED_METHODS = b"GET, POST, PATCH, PUT, DELETE"
 ALLOWED_HEADERS = (
@@ -22,7 +23,7 @@ class Cors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Requests without an Origin pass untouched."""
-        origin = _header(scope, b"origin") if scope["type"] == ScopeType.HTTP else None
+        origin = seen(scope).get(b"origin") if scope["type"] == HTTP else None
         if origin is None:
             await self.app(scope, receive, send)
         elif scope.get("method") == "OPTIONS" and _header(scope, b"access-control-request-method") is not None:

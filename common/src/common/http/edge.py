@@ -7,10 +7,10 @@ import asyncio
 from functools import lru_cache
 from time import perf_counter
 
-from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
 from prometheus_client import Counter, Histogram
 
+from common.http.headers import HTTP, seen
 from common.http.problems import respond as respond_with
 from common.telemetry import trace
 from common.telemetry.access import AccessLog
@@ -35,12 +35,12 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Number the request, let it through, account for it."""
-        if scope["type"] != ScopeType.HTTP:
+        if scope["type"] != HTTP:
             await self.app(scope, receive, send)
             return
         started = perf_counter()
         path = scope["path"]
-        request_id = trace.begin(scope["headers"]).request_id.encode()
+        request_id = trace.begin(seen(scope)).request_id.encode()
         status = 0
         added: list[tuple[bytes, bytes]] = [(trace.REQUEST_ID, request_id), *SECURITY_HEADERS]
         scope["response_headers"] = added  # type: ignore[typeddict-unknown-key]  # for the layers inside
@@ -75,10 +75,9 @@ class Edge:
 
 
 def _dress(message: HTTPResponseStartEvent, added: list[tuple[bytes, bytes]]) -> None:
-    headers = [*message["headers"], *added]
-    present = {name for name, _ in headers}
-    headers += [header for header in (PRIVATE, POLICY) if header[0] not in present]
-    message["headers"] = headers
+    own = message["headers"]
+    present = {name for name, _ in own}
+    message["headers"] = [*own, *added, *(header for header in (PRIVATE, POLICY) if header[0] not in present)]
 
 
 @lru_cache(maxsize=4096)

@@ -2,8 +2,9 @@
 
 import re
 import secrets
+from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from uuid_utils import uuid7
 
@@ -25,14 +26,13 @@ class Trace(NamedTuple):
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
 
-def begin(headers: Any) -> Trace:
+def begin(headers: Mapping[bytes, bytes | None]) -> Trace:
     """Take over the caller's ids where they are well formed, else make new ones; they hold for this task."""
     request_id, trace_id, flags = "", "", "00"
-    for name, value in headers:
-        if name == REQUEST_ID and _WELL_FORMED_ID.match(value):
-            request_id = value.decode()
-        elif name == TRACEPARENT and (match := _WELL_FORMED_TRACE.match(value)):
-            trace_id, flags = match[1].decode(), match[2].decode()
+    if (value := headers.get(REQUEST_ID)) and _WELL_FORMED_ID.match(value):
+        request_id = value.decode()
+    if (value := headers.get(TRACEPARENT)) and (match := _WELL_FORMED_TRACE.match(value)):
+        trace_id, flags = match[1].decode(), match[2].decode()
     trace = Trace(request_id or str(uuid7()), trace_id, flags)
     _current.set(trace)
     return trace

@@ -32,17 +32,21 @@ class Row(Struct, frozen=True):
 async def measure(cases: list[Case], span: Span, rounds: int, tell: Callable[[str], None]) -> list[Row]:
     """Every case in every round; `tell` hears which.
 
+    A first round, a short one, counts nothing: what is measured first would be measured cold, and that is a baseline.
+    The order turns round each time, so that none is always ahead of its baseline in whatever the machine does.
+
     Raises:
         LoadError: a case got an answer that it is not about; names the case.
 
     """
     measured: list[list[Row]] = []
-    for number in range(1, rounds + 1):
-        rows = []
-        for case in cases:
-            tell(f"round {number} of {rounds}: {case.name}")
-            rows.append(await _run(case, span))
-        measured.append(compare(rows))
+    for number in range(rounds + 1):
+        rows: dict[str, Row] = {}
+        for case in cases[:: -1 if number % 2 else 1]:
+            tell(f"round {number} of {rounds}: {case.name}" if number else f"warming up: {case.name}")
+            rows[case.name] = await _run(case, span if number else Span(span.warmup, span.warmup))
+        if number:
+            measured.append(compare([rows[case.name] for case in cases]))
     return [middle(runs) for runs in zip(*measured, strict=True)]
 
 
