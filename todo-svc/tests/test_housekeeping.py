@@ -20,6 +20,7 @@ from todo_svc import housekeeping
 from todo_svc.app import create_app
 from todo_svc.housekeeping import Housekeeping
 from todo_svc.settings import Settings
+from todo_svc.todos.repository import TodoRepository
 
 Json = dict[str, Any]
 Sql = Callable[..., Awaitable[list[asyncpg.Record]]]
@@ -150,16 +151,16 @@ async def test_old_keys_go(pool: Database, sql: Sql, ann_id: UUID) -> None:
 
 
 async def test_the_service_sweeps_by_itself(
-    ann: httpx.AsyncClient, variables: dict[str, str], milk: Json, age: Any, left: Any,
+    *, ann_id: UUID, pool: Database, variables: dict[str, str], milk: Json, age: Any, left: Any,
     running: Callable[[Litestar], Any],
 ) -> None:  # fmt: skip
     """From its start on, and after as many days as the settings say."""
-    await ann.delete(f"/todos/{milk['id']}")
-    await age(29)
+    await TodoRepository(pool, ann_id, kept=timedelta(days=7)).delete(UUID(milk["id"]))
+    await age(8)
     settings = load(Settings, variables | {"TRASH_DAYS": "7"})
     async with running(create_app(settings, auth=FakeAuthenticator())):
 
         async def gone() -> bool:
-            return bool(await left() == {milk["list_id"], milk["id"]})
+            return bool(await left() == {milk["list_id"]})
 
         await eventually(gone)

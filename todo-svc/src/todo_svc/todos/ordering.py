@@ -12,7 +12,8 @@ from common.dto import FieldError
 from common.errors import Unprocessable
 
 GAP: Final = 1024.0  # between positions, so that a todo can be put between two others
-ROOM: Final = 2.0**-10  # between positions of todos that were moved closer together
+ROOM: Final = 2.0**-10  # where there is less, neighbours are moved; long before floats have no number left
+LEAST: Final = 2.0**-24  # that these must get; else more of them are moved
 REACH: Final = 8  # how many on each side are moved to make room; more only where they all stand too close
 
 # Nothing is found where the anchor is not in the list, else the anchor itself is among them. Scalars, because only
@@ -69,11 +70,11 @@ async def place(transaction: Statements, owner: UUID, wish: Wish) -> float:
         if not below and not above:
             error = FieldError(f"body.{wish.side}", "is no other todo of this list")
             raise Unprocessable("there is no such place", errors=[error])
-        positions = _spread(_bound(below, 0), _bound(above, 0), 1)
+        positions = _spread(_bound(below, 0), _bound(above, 0), 1, ROOM)
         if positions:
             return positions[0]
         moved = [*reversed(below[:reach]), *above[:reach]]
-        positions = _spread(_bound(below, reach), _bound(above, reach), len(moved) + 1, ROOM)
+        positions = _spread(_bound(below, reach), _bound(above, reach), len(moved) + 1, LEAST)
         if positions:
             mine = positions.pop(min(len(below), reach))
             await _renumber(
@@ -98,7 +99,7 @@ def _bound(neighbours: Sequence[_Neighbour], index: int) -> float | None:
     return neighbours[index].position if index < len(neighbours) else None
 
 
-def _spread(low: float | None, high: float | None, count: int, room: float = 0.0) -> list[float]:
+def _spread(low: float | None, high: float | None, count: int, room: float) -> list[float]:
     """So many positions between two, further apart than `room`; none where they have no place."""
     if low is None and high is None:
         low = 0.0
