@@ -18,6 +18,7 @@ EXPECTED = {
     "NotFound": (404, "NOT_FOUND"),
     "MethodNotAllowed": (405, "METHOD_NOT_ALLOWED"),
     "Conflict": (409, "CONFLICT"),
+    "Gone": (410, "GONE"),
     "PreconditionFailed": (412, "PRECONDITION_FAILED"),
     "ContentTooLarge": (413, "CONTENT_TOO_LARGE"),
     "UnsupportedMediaType": (415, "UNSUPPORTED_MEDIA_TYPE"),

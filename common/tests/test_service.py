@@ -3,15 +3,17 @@
 import inspect
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
+from uuid import UUID
 
 import pytest
 from litestar import Litestar, get, post
 from litestar.di import NamedDependency
 from litestar.params import RawBody
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from common.auth import PUBLIC, Principal
 from common.service import create_service
-from common.testing import FakeAuthenticator, client_of
+from common.testing import FakeAuthenticator, a_user, client_of
 
 MAXIMUM_BODY = 64 * 1024
 Build = Callable[..., Litestar]
@@ -115,6 +117,32 @@ async def test_bodies_are_bounded(build: Build, size: int, status: int) -> None:
     assert (told.status_code, untold.status_code) == (status, status)
     if status == 413:
         assert told.json()["code"] == untold.json()["code"] == "CONTENT_TOO_LARGE"
+
+
+async def test_layers_stand_behind_the_guard(build: Build, auth: FakeAuthenticator) -> None:
+    """They know the caller, the first of them is the outermost, and whom the guard refuses they never see."""
+    seen: list[tuple[str, UUID]] = []
+
+    def layer(name: str) -> Callable[[ASGIApp], ASGIApp]:
+        def wrap(app: ASGIApp) -> ASGIApp:
+            async def pass_on(scope: Scope, receive: Receive, send: Send) -> None:
+                seen.append((name, scope["user"].id))
+                await app(scope, receive, send)
+
+            return pass_on
+
+        return wrap
+
+    @get("/", sync_to_thread=False)
+    def root() -> None:
+        return None
+
+    ann = a_user()
+    async with client_of(build(root, layers=[layer("outer"), layer("inner")])) as client:
+        assert (await client.get("/")).status_code == 401
+        headers = {"Authorization": f"Bearer {auth.admit(ann)}"}
+        assert (await client.get("/", headers=headers)).status_code == 200
+    assert seen == [("outer", ann.id), ("inner", ann.id)]
 
 
 async def test_debugging_pages_are_off(build: Build) -> None:

@@ -106,6 +106,8 @@ def test_the_service_keeps_its_contract(
     @BOUNDED
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: schemathesis.Case[Any]) -> None:
+        if case.path == "/events":  # behind a number that is yet to come it is refused, else it would never end
+            case.headers["Last-Event-ID"] = "999999999"
         if mode.is_positive and case.method != "DELETE":
             case.path_parameters.update({name: known[name] for name in case.path_parameters if name in known})
         case.call_and_validate(base_url=str(served.base_url), headers=dict(served.headers), checks=CHECKS)
@@ -138,6 +140,8 @@ def test_every_route_of_the_contract_is_in_it() -> None:
         *((method, "/lists/{list_id}/todos") for method in ("GET", "POST")),
         *(("POST", f"/lists/{{list_id}}/{word}") for word in ("complete-all", "clear-completed")),
         ("GET", "/todos"),
+        ("GET", "/sync"),
+        ("GET", "/events"),
         ("POST", "/todos/batch"),
         ("GET", "/trash"),
         ("POST", "/trash/{row_id}/restore"),

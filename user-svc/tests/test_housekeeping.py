@@ -73,6 +73,21 @@ async def test_mails_that_nobody_sends_go_in_the_end(pool: Database, rows: Rows)
     assert left == [("events", 2), ("mail", 1), ("standing", 2)]
 
 
+async def test_idempotency_keys_go_after_a_day(pool: Database, rows: Rows) -> None:
+    """Nobody repeats a request after so long."""
+    for hours in (23, 25):
+        await rows(
+            "INSERT INTO idempotency_keys (scope, key, fingerprint, status, body, created_at) "
+            "VALUES ('a@b.c', $1::text, '', 201, '', now() - $2 * interval '1 hour')",
+            str(hours),
+            hours,
+        )
+
+    await Housekeeping(pool).sweep()
+
+    assert await rows("SELECT key FROM idempotency_keys") == [("23",)]
+
+
 async def test_no_statement_takes_more_than_a_batch(
     pool: Database, opened: Open, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +106,7 @@ async def test_no_statement_takes_more_than_a_batch(
     monkeypatch.setattr(pool, "rows", counted)
     await Housekeeping(pool).sweep()
 
-    assert taken == [2, 2, 1, 0]
+    assert taken == [2, 2, 1, 0, 0]
     assert await rows("SELECT FROM sessions") == []
 
 

@@ -68,13 +68,15 @@ class Transaction:
 
     async def rows(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """See `Statements`."""
-        rows: list[asyncpg.Record] = await self._connection.fetch(statement, *arguments)
-        return rows
+        with translated():
+            rows: list[asyncpg.Record] = await self._connection.fetch(statement, *arguments)
+            return rows
 
     async def row(self, statement: str, *arguments: Any) -> asyncpg.Record | None:
         """See `Statements`."""
-        row: asyncpg.Record | None = await self._connection.fetchrow(statement, *arguments)
-        return row
+        with translated():
+            row: asyncpg.Record | None = await self._connection.fetchrow(statement, *arguments)
+            return row
 
     @asynccontextmanager
     async def owned(self, owner: UUID) -> AsyncIterator["Transaction"]:  # noqa: ARG002 - the one it has

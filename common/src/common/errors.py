@@ -8,6 +8,7 @@ ServiceError                     500
 ├── NotFound                     404
 ├── MethodNotAllowed             405
 ├── Conflict                     409
+├── Gone                         410  it was there, and is not known any more
 ├── PreconditionFailed           412  the object is not in the state that `If-Match` names
 ├── ContentTooLarge              413
 ├── UnsupportedMediaType         415
@@ -101,6 +102,13 @@ class Conflict(ServiceError):
 
     status = 409
     code = "CONFLICT"
+
+
+class Gone(ServiceError):
+    """It was there, and is not known any more: whoever asks must start anew."""
+
+    status = 410
+    code = "GONE"
 
 
 class PreconditionFailed(ServiceError):

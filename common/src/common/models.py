@@ -30,7 +30,7 @@ class Row(CommonTableAttributes, AdvancedDeclarativeBase):
 
 
 class IdempotencyKeyColumns(CommonTableAttributes, AdvancedDeclarativeBase):
-    """The table that `common.http.idempotency` reads and writes; each service makes one of its own."""
+    """The table that `common.idempotency` reads and writes; each service makes one of its own."""
 
     __abstract__ = True
     __tablename__ = "idempotency_keys"

@@ -1,9 +1,11 @@
 """Redis: a client that fails fast. redis-py's own defaults take four seconds to notice that the server is gone."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
+from redis.asyncio.client import PubSub
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -60,3 +62,21 @@ def listen(url: RedisUrl) -> Redis:
     return Redis.from_url(
         url.reveal(), socket_connect_timeout=CONNECT, socket_timeout=None, retry=Retry(NoBackoff(), 0)
     )
+
+
+async def messages(subscription: PubSub, *, heartbeat: float) -> AsyncIterator[dict[str, Any] | None]:
+    """What a subscription brings; None after so many seconds without a word, when the server is asked for one.
+
+    Raises:
+        TimeoutError: it did not answer that.
+
+    """
+    asked = False
+    while True:
+        message = await subscription.get_message(timeout=heartbeat)
+        if message is None:
+            if asked:
+                raise TimeoutError
+            await subscription.ping()
+        asked = message is None
+        yield message

@@ -7,10 +7,13 @@ from typing import Any, Final
 
 from litestar import Litestar
 from litestar.di import Provide
+from litestar.types import ASGIApp
 
 from common.auth.authenticator import Authenticator
 from common.auth.demands import Demands
 from common.auth.guard import Guard
+from common.auth.principal import AuthenticatedRequest
+from common.auth.vigil import Vigil
 from common.database import Database
 from common.docs import document, page
 from common.health import routes as health_routes
@@ -33,19 +36,26 @@ def create_service(
     database: Database | None = None,
     dependencies: Mapping[str, Callable[..., Any]] | None = None,
     lifespan: Sequence[AbstractAsyncContextManager[Any]] = (),
+    layers: Sequence[Callable[[ASGIApp], ASGIApp]] = (),
     description: str = "",
 ) -> Litestar:
     """A whole service: guarded routes, health, problem+json, CORS, the documentation page, logs, metrics, request ids.
 
     `auth` has no default: a service without a guard cannot be written by forgetting. `database` answers for readiness;
-    `dependencies` are plain functions that give what handlers name in their signatures; `lifespan` is entered at start
-    and left at the end.
+    `dependencies` are plain functions that give what handlers name in their signatures (`vigil` is given everywhere);
+    `lifespan` is entered at start and left at the end; `layers` stand between the guard and the router, the first of
+    them outermost.
     """
     log.configure(name, level=settings.log_level, form=settings.log_format)
     title = f"Gatehouse {name}"
+
+    def vigil(request: AuthenticatedRequest) -> Vigil:
+        return Vigil(auth, request.scope["headers"])
+
+    given = {"vigil": vigil, **(dependencies or {})}
     app = Litestar(
         route_handlers=[*routes, *health_routes(database), *page.routes(title, _login(settings))],
-        dependencies={key: Provide(give, sync_to_thread=False) for key, give in (dependencies or {}).items()},
+        dependencies={key: Provide(give, sync_to_thread=False) for key, give in given.items()},
         exception_handlers={Exception: render},
         openapi_config=document.openapi(title, version(name), description),
         lifespan=[
@@ -56,7 +66,10 @@ def create_service(
         debug=False,
     )
     origins = [origin.reveal() for origin in settings.cors_origins]
-    guarded = Guard(app.asgi_handler, auth, Demands(app.routes))
+    inner = app.asgi_handler
+    for layer in reversed(layers):
+        inner = layer(inner)
+    guarded = Guard(inner, auth, Demands(app.routes))
     app.asgi_handler = Edge(Cors(guarded, origins), access_log=_access_log(name, settings))
     return app
 

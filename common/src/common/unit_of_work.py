@@ -52,3 +52,19 @@ class UnitOfWork:
     async def close(self) -> None:
         """Give the connections back."""
         await self._engine.dispose()
+
+
+class SessionStatements:
+    """The statements of `common.database.Statements` in a session's own transaction."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def rows(self, statement: str, *arguments: Any) -> list[Any]:
+        """All rows of one statement, which must give rows."""
+        connection = await self._session.connection()
+        return list((await connection.exec_driver_sql(statement, arguments)).all())
+
+    async def row(self, statement: str, *arguments: Any) -> Any:
+        """The first row of one statement, if it has one."""
+        return next(iter(await self.rows(statement, *arguments)), None)

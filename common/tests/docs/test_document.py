@@ -11,6 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from common.auth import PUBLIC
 from common.docs.forms import LoginOperation
 from common.docs.responses import BODY, problems
+from common.http.idempotency import KEYED
 from common.http.problems import MEDIA_TYPE
 from common.http.strict import StrictBody
 from common.testing import client_of
@@ -30,7 +31,7 @@ def get_list(number: FromPath[int], limit: FromQuery[int] = 1) -> dict[str, int]
     return {"number": number, "limit": limit}
 
 
-@post("/lists", dto=StrictBody[Body], return_dto=None, responses=problems(401, *BODY), sync_to_thread=False)
+@post("/lists", dto=StrictBody[Body], return_dto=None, opt=KEYED, responses=problems(401, *BODY), sync_to_thread=False)
 def create_list(data: JSONBody[Body]) -> dict[str, str]:
     """Make a list."""
     return {"title": data.title}
@@ -92,11 +93,25 @@ def test_docstrings_are_the_descriptions(document: Any) -> None:
 def test_errors_are_problems(document: Any) -> None:
     """Each with the one media type and the one schema; 500 and 503 can come of any route."""
     responses = document["paths"]["/lists"]["post"]["responses"]
-    assert set(responses) == {"201", "400", "401", "413", "415", "422", "500", "503"}
+    assert set(responses) == {"201", "400", "401", "409", "413", "415", "422", "500", "503"}
     for status in set(responses) - {"201"}:
         assert list(responses[status]["content"]) == [MEDIA_TYPE]
         assert responses[status]["content"][MEDIA_TYPE]["schema"] == {"$ref": "#/components/schemas/Problem"}
         assert responses[status]["description"]
+
+
+def test_a_route_that_takes_a_key_says_so(document: Any) -> None:
+    """The header, the refusal that may pass, and the mark on an answer given again; other routes say nothing of it."""
+    operation = document["paths"]["/lists"]["post"]
+    assert [(parameter["name"], parameter["required"]) for parameter in operation["parameters"]] == [
+        ("Idempotency-Key", False)
+    ]
+    assert set(operation["responses"]["409"]["headers"]) == {"Retry-After"}
+    assert set(operation["responses"]["201"]["headers"]) == {"Idempotency-Replayed"}
+    assert [parameter["name"] for parameter in document["paths"]["/lists/{number}"]["get"]["parameters"]] == [
+        "number",
+        "limit",
+    ]
 
 
 def test_wrong_parameter_is_422_and_not_400(document: Any) -> None:

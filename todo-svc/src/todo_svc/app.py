@@ -14,11 +14,12 @@ from common import events
 from common.auth import AuthenticatedRequest, Authenticator
 from common.auth.remote import remote_auth
 from common.cli import load_or_exit
-from common.database import Database
+from common.database import Database, Transactions
+from common.http.idempotency import Idempotency, statements
 from common.redis import connect
 from common.service import create_service
 from todo_svc.bulk.repository import BulkRepository
-from todo_svc.bulk.routes import BulkController
+from todo_svc.bulk.routes import MAXIMUM_BODY, BulkController
 from todo_svc.erasure import Eraser, ErasureLog, ErasureWorker
 from todo_svc.housekeeping import Housekeeping
 from todo_svc.lists.queries import ListQueries
@@ -26,6 +27,10 @@ from todo_svc.lists.repository import ListRepository
 from todo_svc.lists.routes import ListController
 from todo_svc.login import LoginController, LoginProxy
 from todo_svc.settings import Settings
+from todo_svc.sync.bell import Bell
+from todo_svc.sync.feeds import Feeds
+from todo_svc.sync.queries import ChangeQueries
+from todo_svc.sync.routes import SyncController
 from todo_svc.todos.queries import TodoQueries
 from todo_svc.todos.repository import TodoRepository
 from todo_svc.todos.routes import TodoController
@@ -48,6 +53,8 @@ def create_app(
     """
     settings = settings or load_or_exit(NAME, Settings)
     database = Database(settings.database_url.reveal(), size=settings.database_pool_size, application=NAME)
+    feeds = Feeds(database)
+    bell = Bell(settings.redis_url, feeds)
     login_proxy = LoginProxy(settings.user_svc_url.reveal(), transport=transport)
 
     erasure = ErasureWorker(
@@ -64,11 +71,16 @@ def create_app(
     return create_service(
         NAME,
         settings=settings,
-        routes=[LoginController, ListController, TodoController, BulkController, TrashController],
+        routes=[LoginController, ListController, TodoController, BulkController, TrashController, SyncController],
         auth=auth or remote_auth(settings, transport=transport),
         database=database,
-        dependencies={"login_proxy": lambda: login_proxy, **_rooms(database, settings.kept)},
-        lifespan=[resources(), erasure, Housekeeping(database, kept=settings.kept)],
+        dependencies={
+            "feeds": lambda: feeds,
+            "login_proxy": lambda: login_proxy,
+            **_rooms(database, settings.kept),
+        },
+        lifespan=[resources(), erasure, feeds, bell, Housekeeping(database, kept=settings.kept)],
+        layers=[bell.layer, partial(Idempotency, database=database, keys=settings.jwt_keys, largest=MAXIMUM_BODY)],
         description="Lists and todos of each user, behind the guard.",
     )
 
@@ -76,13 +88,14 @@ def create_app(
 def _rooms(database: Database, kept: timedelta) -> dict[str, Callable[[AuthenticatedRequest], Any]]:
     """What handlers name in their signatures: whatever one is given can reach no other owner's rows."""
 
-    def owned(kind: Callable[[Database, UUID], Any]) -> Callable[[AuthenticatedRequest], Any]:
+    def owned(kind: Callable[[Transactions, UUID], Any]) -> Callable[[AuthenticatedRequest], Any]:
         def give(request: AuthenticatedRequest) -> Any:
-            return kind(database, request.user.id)
+            return kind(statements(request.scope, database), request.user.id)
 
         return give
 
     return {
+        "change_queries": owned(ChangeQueries),
         "list_queries": owned(ListQueries),
         "list_repository": owned(partial(ListRepository, kept=kept)),
         "todo_queries": owned(TodoQueries),

@@ -6,12 +6,15 @@ from datetime import timedelta
 from typing import Any, Final
 
 from litestar import Litestar, Request
+from litestar.params import RawBody
 from msgspec import Struct
 
 from common.auth import verifier
 from common.cli import load_or_exit
 from common.database import Database
+from common.http import idempotency
 from common.http.client import Client, Clients
+from common.idempotency import Keyed
 from common.outbox import Relay
 from common.redis import connect
 from common.service import create_service
@@ -78,13 +81,16 @@ def create_app(settings: Settings | None = None) -> Litestar:
     def client(request: Request[Any, Any, Any]) -> Client:
         return clients.of(request.scope)
 
+    def keyed(request: Request[Any, Any, Any], body: RawBody) -> Keyed | None:
+        return idempotency.keyed(settings.jwt_keys, request.scope, body)
+
     return create_service(
         NAME,
         settings=settings,
         routes=ROUTES,
         auth=LocalAuthenticator(verifier(settings), ground.queries),
         database=ground.database,
-        dependencies={"client": client, **_rooms(settings, ground)},
+        dependencies={"client": client, "keyed": keyed, **_rooms(settings, ground)},
         lifespan=[
             _closing(ground),
             ground.standing,

@@ -27,6 +27,12 @@ SWEEPS: Final = (
         LIMIT $1 FOR UPDATE SKIP LOCKED
     ) RETURNING 1
     """,
+    """
+    DELETE FROM idempotency_keys WHERE (scope, key) IN (
+        SELECT scope, key FROM idempotency_keys WHERE created_at < now() - interval '24 hours'
+        LIMIT $1 FOR UPDATE SKIP LOCKED
+    ) RETURNING 1
+    """,
 )
 
 _log = structlog.get_logger()

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from common.auth import decisions
 from common.auth.memory import StandingMemory
 from common.auth.standing import CHANNEL, Announcement
+from common.redis import messages
 from common.tasks import end
 from common.telemetry.metrics import STANDING_LAG
 
@@ -68,19 +69,12 @@ class StandingChannel:
         async with asyncio.timeout(2 * HEARTBEAT):
             await subscription.subscribe(CHANNEL)
             self.server = await identity(self._redis)
-        asked = False
-        while True:
-            message = await subscription.get_message(timeout=HEARTBEAT)
-            if message is None:
-                if asked:
-                    raise TimeoutError
-                await subscription.ping()
-            elif message["type"] == "message":
+        async for message in messages(subscription, heartbeat=HEARTBEAT):
+            if message is not None and message["type"] == "message":
                 self.hear(message["data"])
-            elif message["type"] == "subscribe":
+            elif message is not None and message["type"] == "subscribe":
                 self.memory.listening = True
                 self.subscribed.set()
-            asked = message is None
             decisions.flush()
 
     def hear(self, data: bytes) -> None:

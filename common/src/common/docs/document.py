@@ -1,7 +1,7 @@
 """The OpenAPI document of a service: its title, its one security scheme, its operations' names."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from litestar import Litestar, Router
 from litestar.handlers import HTTPRouteHandler
@@ -15,6 +15,16 @@ from common.http.problems import MEDIA_TYPE
 LOGIN = "/auth/jwt/login"
 
 RETRY_AFTER = {"description": "Seconds to wait", "schema": {"type": "integer", "minimum": 1}}
+KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Of the client's choice, and new for each thing to be made: a repeat within a day is answered again "
+    "and not done again; 409 `IDEMPOTENCY_KEY_IN_USE` while the first is under way, 422 `IDEMPOTENCY_KEY_REUSED` where "
+    "it came with another request",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
+REPLAYED: Final = {"description": "`true` on an answer given again", "schema": {"type": "string"}}
 _FRESH = "Cannot be undone: needs a standing of the last 5 seconds, else 503 `NOT_FRESH`."
 
 
@@ -53,22 +63,24 @@ def _operation_id(handler: HTTPRouteHandler, _method: object, path: list[Any]) -
 def schema(app: Litestar) -> dict[str, Any]:
     """The document as it is served: with what each route's guard asks for, and right where Litestar guesses."""
     document = app.openapi_schema.to_schema()
-    for operation, demand in _operations(app, document["paths"]):
+    for operation, opt in _operations(app, document["paths"]):
         _say_when(operation["responses"])
-        _say_demand(operation, demand)
+        _say_demand(operation, opt.get("auth"))
+        if "idempotency" in opt:
+            _say_keyed(operation)
         _drop_guess(operation["responses"])
         _close_body(operation, document["components"]["schemas"])
     return document
 
 
-def _operations(app: Litestar, paths: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str | None]]:
-    """Each documented operation, with what its handler says of the guard."""
+def _operations(app: Litestar, paths: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each documented operation, with what its handler says of the layers in front of it."""
     for route in app.routes:
         for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
             for method in handler.http_methods:
                 operation = paths.get(route.path_format, {}).get(method.lower())
                 if operation is not None:
-                    yield operation, handler.opt.get("auth")
+                    yield operation, handler.opt
 
 
 def _say_demand(operation: dict[str, Any], demand: str | None) -> None:
@@ -78,6 +90,17 @@ def _say_demand(operation: dict[str, Any], demand: str | None) -> None:
         operation["security"] = []
     elif demand is FRESH:
         operation["description"] = f"{operation.get('description', '')}\n\n{_FRESH}".strip()
+
+
+def _say_keyed(operation: dict[str, Any]) -> None:
+    """A route's `KEYED`; its 409 and 422 may now come from the key."""
+    operation.setdefault("parameters", []).append(KEY)
+    responses = operation["responses"]
+    responses.setdefault("409", {**responses["422"], "description": "A request with this key is under way"})
+    responses["409"]["headers"] = {"Retry-After": RETRY_AFTER}
+    for status, response in responses.items():
+        if status.startswith("2"):
+            response.setdefault("headers", {})["Idempotency-Replayed"] = REPLAYED
 
 
 def _drop_guess(responses: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ _WHEN = {
     404: "There is no such object of the caller's",
     409: "The state of the object does not allow it",
     412: "The object is not in the state that `If-Match` names; `current` is its tag",
+    410: "It is not known any more; start anew",
     413: "The body is too large",
     415: "The body does not say that it is what the route reads",
     422: "A value is not acceptable; `errors` names each",

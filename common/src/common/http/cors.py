@@ -7,7 +7,9 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from common.http.headers import HTTP, seen
 
 ALLOWED_METHODS = b"GET, POST, PATCH, PUT, DELETE"
-ALLOWED_HEADERS = b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-ID, traceparent"
+ALLOWED_HEADERS = (
+    b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, X-Request-ID, traceparent"
+)
 EXPOSED_HEADERS = b"ETag, Idempotency-Replayed, Retry-After, WWW-Authenticate, X-Auth-Age, X-Auth-Source, X-Request-ID"
 MAX_AGE = b"600"
 

@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from common.docs.responses import BODY, problems
+from common.http.idempotency import KEYED
 from common.http.strict import StrictBody
 from todo_svc.bulk.repository import BulkRepository
 from todo_svc.bulk.schemas import Batch, Changed, Results
@@ -23,6 +24,7 @@ class BulkController(Controller):
     @post(
         "/todos/batch",
         status_code=200,
+        opt=KEYED,
         dto=StrictBody[Batch],
         return_dto=None,
         request_max_body_size=MAXIMUM_BODY,

@@ -10,6 +10,7 @@ from common.auth import FRESH
 from common.docs.responses import BODY, problems
 from common.dto import Page
 from common.http.etag import IF_MATCH, Tags, tagged, version_tag
+from common.http.idempotency import KEYED
 from common.http.paging import DEFAULT, Cursor, Limit
 from common.http.strict import StrictBody
 from todo_svc.lists.queries import ListQueries
@@ -23,7 +24,7 @@ class ListController(Controller):
     path = "/lists"
     tags = ("lists",)
 
-    @post(dto=StrictBody[CreateList], return_dto=None, responses=problems(401, 409, *BODY))
+    @post(dto=StrictBody[CreateList], return_dto=None, opt=KEYED, responses=problems(401, 409, *BODY))
     async def create_list(
         self, data: JSONBody[CreateList], list_repository: NamedDependency[ListRepository]
     ) -> Response[TodoList]:

@@ -1,6 +1,6 @@
 """Registration, and the one question other services ask."""
 
-from litestar import Controller, delete, get, patch, post
+from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET
@@ -9,7 +9,9 @@ from common.auth import PUBLIC, AuthenticatedRequest
 from common.docs.responses import BODY, problems
 from common.dto import User
 from common.http.client import Client
+from common.http.idempotency import KEYED, replayed
 from common.http.strict import StrictBody
+from common.idempotency import Answer, Keyed
 from user_svc.accounts.schemas import PasswordChange, ProfileChange, Registration
 from user_svc.accounts.service import AccountService, ProfileService
 from user_svc.admin.schemas import Actor
@@ -27,19 +29,21 @@ class AccountController(Controller):
         "/auth/register",
         dto=StrictBody[Registration],
         return_dto=None,
-        opt={"auth": PUBLIC},
+        opt={"auth": PUBLIC, **KEYED},
         responses=problems(409, 429, *BODY),
     )
     async def register(
         self,
         data: JSONBody[Registration],
+        keyed: NamedDependency[Keyed | None],
         accounts: NamedDependency[AccountService],
         client: NamedDependency[Client],
         throttle: NamedDependency[Throttle],
-    ) -> User:
+    ) -> Response[User]:
         """Make an account; 409 `REGISTER_USER_ALREADY_EXISTS`, 422 `REGISTER_INVALID_PASSWORD` with a `reason`."""
         await throttle.check("register", address=client.address)
-        return await accounts.register(data)
+        registered = await (accounts.register_once(data, keyed) if keyed else accounts.register(data))
+        return replayed(registered) if isinstance(registered, Answer) else Response(registered)
 
     @get("/me", responses=problems(401), sync_to_thread=False)
     def me(self, request: AuthenticatedRequest) -> User:

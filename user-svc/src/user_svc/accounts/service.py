@@ -1,15 +1,20 @@
 """What can be done with an account."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
+import msgspec
 from advanced_alchemy.exceptions import IntegrityError
 from msgspec import UNSET
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.auth import Principal
 from common.dto import FieldError, User
 from common.errors import BadRequest, Conflict, Unprocessable
+from common.idempotency import Answer, Keyed
 from common.outbox import Relay
-from common.unit_of_work import UnitOfWork
+from common.unit_of_work import SessionStatements, UnitOfWork
 from user_svc.accounts.addresses import key, parse
 from user_svc.accounts.changes import AccountChanges
 from user_svc.accounts.repository import Accounts, user
@@ -34,24 +39,41 @@ class AccountService:
             Unprocessable: the address or the password is not acceptable.
 
         """
+        account = await self._account(registration)
+        async with self._adding() as session:
+            return user(await Accounts(session=session).add(account))
+
+    async def register_once(self, registration: Registration, request: Keyed) -> User | Answer:
+        """Make an account; the answer of before, if this request has been done. Raises as `register` and `Keyed` do."""
+        account = await self._account(registration)
+        async with self._adding() as session:
+            statements, scope = SessionStatements(session), account.email_key
+            if (known := await request.begin(statements, scope)) is not None:
+                return known
+            registered = user(await Accounts(session=session).add(account))
+            await request.keep(statements, scope, Answer(201, msgspec.json.encode(registered)))
+            return registered
+
+    async def _account(self, registration: Registration) -> Account:
+        """What is to be added: active, with no privilege, and still to be verified."""
         address = parse(registration.email)
         await self._passwords.check(registration.password, address.key)
-        password_hash = await self._passwords.hash(registration.password)
+        return Account(
+            email=address.shown,
+            email_key=address.key,
+            password_hash=await self._passwords.hash(registration.password),
+            is_active=True,
+            is_superuser=False,
+            is_verified=False,
+        )
+
+    @asynccontextmanager
+    async def _adding(self) -> AsyncIterator[AsyncSession]:
         try:
             async with self._unit_of_work() as session:
-                account = await Accounts(session=session).add(
-                    Account(
-                        email=address.shown,
-                        email_key=address.key,
-                        password_hash=password_hash,
-                        is_active=True,
-                        is_superuser=False,
-                        is_verified=False,
-                    )
-                )
+                yield session
         except IntegrityError:
             raise Conflict("this address has an account", code="REGISTER_USER_ALREADY_EXISTS") from None
-        return user(account)
 
 
 class ProfileService:

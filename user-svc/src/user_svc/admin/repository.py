@@ -28,6 +28,7 @@ SELECT pg_notify('outbox', '')
 """
 _POST_EVENT = "INSERT INTO outbox (topic, payload) VALUES ('events', $1::jsonb)"
 _ERASE = "INSERT INTO erasures (account_id) VALUES ($1) RETURNING sequence"
+_FORGET = "DELETE FROM idempotency_keys USING accounts WHERE accounts.id = $1 AND scope = email_key"
 _DELETE = "DELETE FROM accounts WHERE id = $1"
 _AUDIT = """
 INSERT INTO audit (id, actor, actor_id, action, subject_id, details) VALUES ($1, $2, $3, $4, $5, $6::jsonb)
@@ -70,6 +71,7 @@ class AdminChanges:
         """Delete the account with all that hangs on it; the deletion's place among all deletions."""
         await self._connection.execute(_LOCK, DELETIONS)
         sequence = int(await self._connection.fetchval(_ERASE, account))
+        await self._connection.execute(_FORGET, account)
         await self._connection.execute(_DELETE, account)
         return sequence
 

@@ -1,0 +1,30 @@
+"""Whether a caller may still be answered, for an answer that takes long: a logout ends it within a second."""
+
+import time
+from typing import Any, Final
+
+from common.auth.authenticator import Authenticator
+from common.auth.guard import bearer
+from common.errors import ServiceError
+
+EVERY: Final = 0.8  # seconds
+
+
+class Vigil:
+    """Of one request, whose token is judged again and again as if it came anew, but not more often than that."""
+
+    def __init__(self, authenticator: Authenticator, headers: Any) -> None:
+        self._authenticator = authenticator
+        self._token = bearer(headers)
+        self._due = time.monotonic() + EVERY
+
+    async def stands(self) -> bool:
+        """Whether it would be let in now: not when the session has ended, the token expired, or nobody can tell."""
+        if time.monotonic() < self._due:
+            return True
+        self._due = time.monotonic() + EVERY
+        try:
+            await self._authenticator.authenticate(self._token, safe=True)
+        except ServiceError:
+            return False
+        return True

@@ -1,0 +1,1 @@
+"""Sync: what has changed, by number, on demand and live."""

@@ -1,0 +1,65 @@
+"""Changes over HTTP."""
+
+from typing import Annotated
+
+from litestar import Controller, get
+from litestar.di import NamedDependency
+from litestar.params import FromHeader, FromQuery, HeaderParameter, QueryParameter
+from litestar.response import Stream
+
+from common.auth import AuthenticatedRequest
+from common.auth.vigil import Vigil
+from common.docs.responses import problems
+from todo_svc.sync.feeds import Feeds
+from todo_svc.sync.queries import ChangeQueries
+from todo_svc.sync.schemas import NUMBER, SINCE, Changes, Place
+
+Since = Annotated[
+    str, QueryParameter(pattern=SINCE, description="`next` of the answer before, or the id of an event; 0 for all")
+]
+Limit = Annotated[int, QueryParameter(ge=1, le=500, description="How many changes an answer holds")]
+LastEventId = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Last-Event-ID", pattern=f"^{NUMBER}$", description="The last id that came, or `next` of sync"
+    ),
+]
+EVENTS = "text/event-stream"
+
+
+class SyncController(Controller):
+    """What has changed of the caller's."""
+
+    tags = ("sync",)
+
+    @get("/sync", responses=problems(401, 410, 422))
+    async def sync(
+        self,
+        change_queries: NamedDependency[ChangeQueries],
+        since: FromQuery[Since] = "0",
+        limit: FromQuery[Limit] = 100,
+    ) -> Changes:
+        """What has changed since, each list and todo once, as it is now; 410 `SYNC_TOO_OLD` where that is not known.
+
+        While `more`, ask again with `since` of `next`; then `next` is good for later, and for `GET /events`.
+        """
+        return await change_queries.after(Place.parse(since), limit)
+
+    @get("/events", media_type=EVENTS, responses=problems(401, 410, 422, 429))
+    async def events(
+        self,
+        request: AuthenticatedRequest,
+        change_queries: NamedDependency[ChangeQueries],
+        feeds: NamedDependency[Feeds],
+        vigil: NamedDependency[Vigil],
+        last_event_id: FromHeader[LastEventId] = None,
+    ) -> Stream:
+        """Changes as they are made, as Server-Sent Events: `id` is the number, `event` the kind, `data` as in sync.
+
+        It goes on behind `Last-Event-ID` without a gap, and ends with the session; 410 as sync.
+        """
+        feeds.admit(request.user.id)
+        place = Place.at(int(last_event_id)) if last_event_id else None
+        clock = await change_queries.clock(place)
+        events = feeds.stream(request.user.id, vigil, number=place.number if place else clock, clock=clock)
+        return Stream(events, media_type=EVENTS, headers={"X-Accel-Buffering": "no"})
