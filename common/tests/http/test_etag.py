@@ -105,7 +105,7 @@ async def test_failed_precondition(build: Build) -> None:
 @pytest.mark.parametrize("field", BROKEN)
 async def test_what_cannot_be_read(build: Build, field: str) -> None:
     """A change that was meant to be careful is not made; a reading is whole."""
-    lines = [(name, field.encode("latin-1")) for name in ("If-Match", "If-None-Match")]
+    lines = [(name, field.encode("latin-1")) for name in (b"If-Match", b"If-None-Match")]
     async with client_of(build(read_thing, write_thing)) as client:
         assert (await client.put("/thing", headers=lines[:1])).status_code == 412
         assert (await client.get("/thing", headers=lines[1:])).status_code == 200
