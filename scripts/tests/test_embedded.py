@@ -15,7 +15,7 @@ import redis
 
 from devstack import probes, process_table
 from devstack.embedded import Postgres, Valkey, identity
-from devstack.embedded.postgres import LEFT_BEHIND
+from devstack.embedded.postgres import LEFT_BEHIND, SERVICES
 from devstack.fixtures import TestPostgres
 from devstack.ports import free_port
 from devstack.processes import StackError, send, wait_until
@@ -39,17 +39,17 @@ def valkey(tmp_path: Path) -> Iterator[Valkey]:
     server.stop()
 
 
-def _run(server: Postgres, statement: str) -> object:
-    """Ask one value, on a connection of its own."""
+async def _asked(dsn: str, statement: str) -> object:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval(statement)
+    finally:
+        await connection.close()
 
-    async def ask() -> object:
-        connection = await asyncpg.connect(server.admin_dsn("postgres"))
-        try:
-            return await connection.fetchval(statement)
-        finally:
-            await connection.close()
 
-    return asyncio.run(ask())
+def _run(server: Postgres, statement: str, database: str = "postgres") -> object:
+    """Ask one value, on a superuser's connection of its own."""
+    return asyncio.run(_asked(server.admin_dsn(database), statement))
 
 
 def test_rows_survive_a_restart(postgres: Postgres) -> None:
@@ -58,6 +58,25 @@ def test_rows_survive_a_restart(postgres: Postgres) -> None:
     postgres.stop()
     postgres.start()
     assert _run(postgres, "SELECT answer FROM kept") == 42
+
+
+def test_services_have_a_plain_role(postgres: Postgres) -> None:
+    """No superuser, nothing that row-level security does not hold; it may make databases."""
+    flags = "rolsuper::int, rolbypassrls::int, rolcreaterole::int, rolreplication::int, rolcreatedb::int"
+    assert _run(postgres, f"SELECT ARRAY[{flags}] FROM pg_roles WHERE rolname = '{SERVICES}'") == [0, 0, 0, 0, 1]
+
+
+def test_an_old_data_folder_is_handed_over(postgres: Postgres) -> None:
+    """Of the time when services were superusers: their databases, tables and functions are the plain role's now."""
+    _run(postgres, "CREATE DATABASE old")
+    _run(postgres, "CREATE TABLE kept AS SELECT 42 AS answer", "old")
+    _run(postgres, "CREATE FUNCTION two() RETURNS int LANGUAGE sql AS 'SELECT 2'", "old")
+    postgres.stop()
+    (postgres.folder / "postgres.role").unlink()
+    postgres.start()
+    dsn = postgres.dsn("old")
+    assert asyncio.run(_asked(dsn, "UPDATE kept SET answer = answer + two() RETURNING answer")) == 44
+    assert asyncio.run(_asked(dsn, "ALTER TABLE kept ADD COLUMN more int")) is None
 
 
 def test_rows_survive_a_kill_of_everything(postgres: Postgres) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from common.settings import load
 from common.testing import random_keys
-from devstack.fixtures import DatabaseFactory
+from devstack.fixtures import DatabaseFactory, TestPostgres
 from devstack.seed.command import Report, seed
 from devstack.seed.content import Content
 from devstack.seed.options import Options
@@ -90,7 +90,7 @@ class World:
 
 
 @pytest.fixture
-async def world(database: DatabaseFactory, redis_url: str) -> AsyncIterator[World]:
+async def world(database: DatabaseFactory, postgres_server: TestPostgres, redis_url: str) -> AsyncIterator[World]:
     """Running services on empty databases; passwords are hashed as cheaply as argon2id can."""
     shared = {"REDIS_URL": redis_url, "JWT_KEYS": random_keys(), "LOG_LEVEL": "ERROR"}
     cheap = {"ARGON2_MEMORY_KIB": "8", "ARGON2_PASSES": "1", "THROTTLE_ADDRESS_PER_MINUTE": "0"}
@@ -108,7 +108,7 @@ async def world(database: DatabaseFactory, redis_url: str) -> AsyncIterator[Worl
     # a task of their own, because lifespans end in the task they began in, and fixtures do not
     serving = asyncio.ensure_future(serve())
     await up.wait()
-    world = World(Wire(user=users, todo=todos), todo_dsn)
+    world = World(Wire(user=users, todo=todos), postgres_server.admin_dsn(todo_dsn.rpartition("/")[2]))
     async with world.client:
         yield world
         await world.wire.quiet()

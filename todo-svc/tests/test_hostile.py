@@ -74,9 +74,9 @@ def _judge(answer: httpx.Response) -> bool:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def stored(ann_id: UUID, todo_dsn: str) -> AsyncIterator[Stored]:
+async def stored(ann_id: UUID, admin_dsn: str) -> AsyncIterator[Stored]:
     """Every row of Ann's, and how often each was changed, read on a connection that is not the service's."""
-    connection = await asyncpg.connect(todo_dsn)
+    connection = await asyncpg.connect(admin_dsn)
 
     async def read() -> list[asyncpg.Record]:
         return list(await connection.fetch(ROWS, ann_id))

@@ -1,5 +1,6 @@
 """Somebody else's object: on every verb and route the very same answer as for one that never was."""
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,6 +22,10 @@ LISTS: list[tuple[str, str, Json | None]] = [
     ("GET", "/lists/{}/todos", None),
     ("GET", "/lists/{}/todos?search=Private&order_by=-priority&status=unfinished", None),
     ("POST", "/lists/{}/todos", {"content": "Slipped in"}),
+    ("POST", "/lists/{}/complete-all", None),
+    ("POST", "/lists/{}/clear-completed", None),
+    ("POST", "/todos/batch", {"operations": [{"op": "create", "list_id": "{}", "content": "Slipped in"}]}),
+    ("POST", "/trash/{}/restore", None),
     ("GET", "/todos?list_id={}", None),
     ("PUT", "/lists/{}", {"title": "x"}),
     ("HEAD", "/lists/{}", None),
@@ -30,6 +35,9 @@ TODOS: list[tuple[str, str, Json | None]] = [
     ("PATCH", "/todos/{}", {"content": "Mine now"}),
     ("PATCH", "/todos/{}", {}),
     ("DELETE", "/todos/{}", None),
+    ("POST", "/todos/batch", {"operations": [{"op": "update", "id": "{}", "content": "Mine now"}]}),
+    ("POST", "/todos/batch", {"operations": [{"op": "delete", "id": "{}"}]}),
+    ("POST", "/trash/{}/restore", None),
     ("PUT", "/todos/{}", {"content": "x"}),
     ("HEAD", "/todos/{}", None),
 ]
@@ -37,7 +45,8 @@ TODOS: list[tuple[str, str, Json | None]] = [
 
 async def _asked(caller: httpx.AsyncClient, method: str, path: str, body: Json | None, object_id: str) -> object:
     """The whole answer, the id taken out of it, and what differs from request to request."""
-    answer = await caller.request(method, path.format(object_id), json=body)
+    filled = json.loads(json.dumps(body).replace("{}", object_id)) if body else body
+    answer = await caller.request(method, path.format(object_id), json=filled)
     headers = {name: value for name, value in answer.headers.items() if name != "x-request-id"}
     headers["allow"] = str(sorted(headers.get("allow", "").split(", ")))
     return answer.status_code, answer.content.replace(object_id.encode(), b"ID"), headers

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 from uuid import UUID
@@ -31,6 +31,12 @@ AWAY = (
     TimeoutError,
 )
 
+# Asked once per process, on its first connection.
+_UNHELD = """
+SELECT rolname FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)
+AND EXISTS (SELECT FROM pg_class WHERE relrowsecurity)
+"""
+
 _log = structlog.get_logger()
 
 
@@ -43,6 +49,14 @@ class Statements(Protocol):
 
     async def row(self, statement: str, *arguments: Any) -> asyncpg.Record | None:
         """The first row of one statement, if it has one."""
+        ...
+
+
+class Transactions(Statements, Protocol):
+    """What also takes several statements of one owner's that stand or fall together."""
+
+    def owned(self, owner: UUID) -> AbstractAsyncContextManager["Transaction"]:
+        """A transaction in which row-level security shows this owner's rows; inside another one, a part of it."""
         ...
 
 
@@ -62,6 +76,11 @@ class Transaction:
         row: asyncpg.Record | None = await self._connection.fetchrow(statement, *arguments)
         return row
 
+    @asynccontextmanager
+    async def owned(self, owner: UUID) -> AsyncIterator["Transaction"]:  # noqa: ARG002 - the one it has
+        """See `Transactions`: what is done in it stands or falls with the whole."""
+        yield self
+
 
 class Database:
     """Statements that are whole in themselves: PostgreSQL commits each before its answer arrives.
@@ -75,6 +94,7 @@ class Database:
         self._size = size
         self._application = application
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._looked = False
 
     async def __aenter__(self) -> Self:
         self._pool = await asyncpg.create_pool(
@@ -83,6 +103,7 @@ class Database:
             max_size=self._size,
             timeout=CONNECT,
             command_timeout=STATEMENT,
+            init=self._look,
             reset=_nothing,
             server_settings={"application_name": self._application, "timezone": "UTC"},
         )
@@ -148,6 +169,13 @@ class Database:
                 return await self.row("SELECT 1") is not None
         except (Unavailable, TimeoutError):
             return False
+
+    async def _look(self, connection: Any) -> None:
+        """Whoever runs this as a superuser is told that the second lock on ownership is open."""
+        if not self._looked:
+            self._looked = True
+            if role := await connection.fetchval(_UNHELD):
+                _log.error("row-level security does not hold for this role", role=role)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:

@@ -1,7 +1,7 @@
 """What crosses the wire between services, and what every service says in the same shape."""
 
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
@@ -68,7 +68,7 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     """An error on the wire (RFC 9457).
 
     `request_id` comes with a 5xx, `error` and `error_description` from token routes (RFC 6749 section 5.2), `reason`
-    where a password is refused, `current` with a 412: the tag that the object has now.
+    where a password is refused, `current` with a 412: the object as it is now.
     """
 
     type: str
@@ -82,4 +82,4 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     error: str | None = None
     error_description: str | None = None
     reason: str | None = None
-    current: str | None = None
+    current: Any = None

@@ -17,7 +17,7 @@ ServiceError                     500
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from common.dto import FieldError
 
@@ -35,7 +35,7 @@ class ServiceError(Exception):
         code: str | None = None,
         errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
-        members: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
@@ -104,14 +104,17 @@ class Conflict(ServiceError):
 
 
 class PreconditionFailed(ServiceError):
-    """The object is not in the state that `If-Match` names (RFC 9110 section 15.5.13); `current` is its entity tag."""
+    """The object is not in the state that `If-Match` names (RFC 9110 section 15.5.13).
+
+    It carries the tag that the object has now, and, where it is known, the object.
+    """
 
     status = 412
     code = "PRECONDITION_FAILED"
 
-    def __init__(self, current: str) -> None:
-        members = {"current": current}
-        super().__init__("it was changed meanwhile; read it again", headers={"ETag": current}, members=members)
+    def __init__(self, tag: str, current: Any = None) -> None:
+        detail = "it was changed meanwhile; read it again"
+        super().__init__(detail, headers={"ETag": tag}, members={"current": current})
 
 
 class ContentTooLarge(ServiceError):

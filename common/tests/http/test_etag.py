@@ -38,7 +38,7 @@ async def read_thing(if_none_match: NamedDependency[Tags | None]) -> Response[di
 @put("/thing", opt={"auth": PUBLIC}, dependencies=IF_MATCH)
 async def write_thing(if_match: NamedDependency[Tags | None]) -> Response[dict[str, int]]:
     """Make version 8 of it."""
-    require(if_match, version_tag(7))
+    require(if_match, version_tag(7), {"version": 7})
     return tagged({"version": 8}, version_tag(8))
 
 
@@ -99,7 +99,7 @@ async def test_failed_precondition(build: Build) -> None:
     """412 with the tag that the object has, in the header and in the problem."""
     answer = await ask(build, "PUT", ("If-Match", '"6"'))
     assert (answer.status_code, answer.headers["ETag"]) == (412, '"7"')
-    assert (answer.json()["code"], answer.json()["current"]) == ("PRECONDITION_FAILED", '"7"')
+    assert (answer.json()["code"], answer.json()["current"]) == ("PRECONDITION_FAILED", {"version": 7})
 
 
 @pytest.mark.parametrize("field", BROKEN)

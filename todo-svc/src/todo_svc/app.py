@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +17,10 @@ from common.cli import load_or_exit
 from common.database import Database
 from common.redis import connect
 from common.service import create_service
+from todo_svc.bulk.repository import BulkRepository
+from todo_svc.bulk.routes import BulkController
 from todo_svc.erasure import Eraser, ErasureLog, ErasureWorker
+from todo_svc.housekeeping import Housekeeping
 from todo_svc.lists.queries import ListQueries
 from todo_svc.lists.repository import ListRepository
 from todo_svc.lists.routes import ListController
@@ -24,6 +29,9 @@ from todo_svc.settings import Settings
 from todo_svc.todos.queries import TodoQueries
 from todo_svc.todos.repository import TodoRepository
 from todo_svc.todos.routes import TodoController
+from todo_svc.trash.queries import TrashQueries
+from todo_svc.trash.repository import TrashRepository
+from todo_svc.trash.routes import TrashController
 
 NAME = "todo-svc"
 
@@ -48,14 +56,6 @@ def create_app(
         ErasureLog(settings.user_svc_url.reveal(), settings.jwt_keys, transport=transport),
     )
 
-    def owned(kind: Callable[[Database, UUID], Any]) -> Callable[[AuthenticatedRequest], Any]:
-        """The caller's own: whatever a handler is given can reach no other owner's rows."""
-
-        def give(request: AuthenticatedRequest) -> Any:
-            return kind(database, request.user.id)
-
-        return give
-
     @asynccontextmanager
     async def resources() -> AsyncIterator[None]:
         yield
@@ -64,16 +64,30 @@ def create_app(
     return create_service(
         NAME,
         settings=settings,
-        routes=[LoginController, ListController, TodoController],
+        routes=[LoginController, ListController, TodoController, BulkController, TrashController],
         auth=auth or remote_auth(settings, transport=transport),
         database=database,
-        dependencies={
-            "list_queries": owned(ListQueries),
-            "list_repository": owned(ListRepository),
-            "todo_queries": owned(TodoQueries),
-            "todo_repository": owned(TodoRepository),
-            "login_proxy": lambda: login_proxy,
-        },
-        lifespan=[resources(), erasure],
+        dependencies={"login_proxy": lambda: login_proxy, **_rooms(database, settings.kept)},
+        lifespan=[resources(), erasure, Housekeeping(database, kept=settings.kept)],
         description="Lists and todos of each user, behind the guard.",
     )
+
+
+def _rooms(database: Database, kept: timedelta) -> dict[str, Callable[[AuthenticatedRequest], Any]]:
+    """What handlers name in their signatures: whatever one is given can reach no other owner's rows."""
+
+    def owned(kind: Callable[[Database, UUID], Any]) -> Callable[[AuthenticatedRequest], Any]:
+        def give(request: AuthenticatedRequest) -> Any:
+            return kind(database, request.user.id)
+
+        return give
+
+    return {
+        "list_queries": owned(ListQueries),
+        "list_repository": owned(partial(ListRepository, kept=kept)),
+        "todo_queries": owned(TodoQueries),
+        "todo_repository": owned(partial(TodoRepository, kept=kept)),
+        "bulk_repository": owned(partial(BulkRepository, kept=kept)),
+        "trash_queries": owned(partial(TrashQueries, kept=kept)),
+        "trash_repository": owned(TrashRepository),
+    }

@@ -1,7 +1,19 @@
 """The settings of todo-svc."""
 
+from datetime import timedelta
+from typing import Annotated
+
+from msgspec import Meta
+
 from common.auth.remote import GuardedSettings
 
 
 class Settings(GuardedSettings, frozen=True, kw_only=True):
-    """What todo-svc is told: all of it is what any guarded service is told."""
+    """What todo-svc is told besides what any guarded service is told."""
+
+    trash_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+
+    @property
+    def kept(self) -> timedelta:
+        """How long what was deleted can be had back."""
+        return timedelta(days=self.trash_days)

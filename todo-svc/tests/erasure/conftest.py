@@ -62,30 +62,43 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
+def admin_of(postgres_server: TestPostgres, dsn: str) -> str:
+    """The same database for somebody whom row-level security does not hold."""
+    return postgres_server.admin_dsn(dsn.rpartition("/")[2])
+
+
+@in_the_loop()
+async def admin(admin_of: str) -> AsyncIterator[Database]:
+    """A pool of that."""
+    async with Database(admin_of, size=2, application="test") as admin:
+        yield admin
+
+
+@pytest.fixture
 def eraser(database: Database) -> Eraser:
     """What deletes."""
     return Eraser(database)
 
 
 @pytest.fixture
-def fill(database: Database) -> Callable[..., Awaitable[UUID]]:
+def fill(admin: Database) -> Callable[..., Awaitable[UUID]]:
     """Give somebody a list with a todo."""
 
     async def fill(owner: UUID | None = None) -> UUID:
         owner, made = owner or uuid4(), uuid4()
-        await database.rows(LIST, owner, made, str(made))
-        await database.rows(TODO, owner, uuid4(), made)
+        await admin.rows(LIST, owner, made, str(made))
+        await admin.rows(TODO, owner, uuid4(), made)
         return owner
 
     return fill
 
 
 @pytest.fixture
-def left(database: Database) -> Callable[[UUID], Awaitable[int]]:
+def left(admin: Database) -> Callable[[UUID], Awaitable[int]]:
     """How many rows somebody has."""
 
     async def left(owner: UUID) -> int:
-        return int((await database.rows(OWNED, owner))[0][0])
+        return int((await admin.rows(OWNED, owner))[0][0])
 
     return left
 

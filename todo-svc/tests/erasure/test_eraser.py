@@ -98,18 +98,18 @@ async def test_an_erased_owner_can_make_no_todo(
 
 @pytest.mark.parametrize("statement", ["list", "todo"])
 async def test_an_insert_under_way_is_erased_too(
-    until: Until, eraser: Eraser, fill: Fill, left: Left, dsn: str, database: Database, *, statement: str
+    until: Until, eraser: Eraser, fill: Fill, left: Left, admin_of: str, admin: Database, *, statement: str
 ) -> None:
     """The insert was first and has not committed: the erasure waits for it, then takes its row with the rest."""
     ann = await fill()
-    owned = (await database.rows("SELECT id FROM lists WHERE owner_id = $1", ann))[0][0]
-    late = await asyncpg.connect(dsn)
+    owned = (await admin.rows("SELECT id FROM lists WHERE owner_id = $1", ann))[0][0]
+    late = await asyncpg.connect(admin_of)
     await late.execute("BEGIN")
     await late.execute(*((LIST, ann, uuid4(), "Late") if statement == "list" else (TODO, ann, uuid4(), owned)))
     erasing = asyncio.ensure_future(eraser.erase(ann, "1-0"))
 
     async def waiting() -> int:
-        return int((await database.rows("SELECT count(*) FROM pg_locks WHERE NOT granted"))[0][0])
+        return int((await admin.rows("SELECT count(*) FROM pg_locks WHERE NOT granted"))[0][0])
 
     await until(waiting, 1)
     await late.execute("COMMIT")
@@ -121,14 +121,23 @@ async def test_an_insert_under_way_is_erased_too(
 
 @pytest.mark.parametrize(("ending", "status", "lists"), [("COMMIT", 401, 0), ("ROLLBACK", 201, 1)])
 async def test_an_insert_behind_an_erasure(
-    until: Until, ann: httpx.AsyncClient, ann_id: UUID, sql: Sql, todo_dsn: str, *, ending: str, status: int, lists: int
+    until: Until,
+    ann: httpx.AsyncClient,
+    ann_id: UUID,
+    sql: Sql,
+    admin_dsn: str,
+    *,
+    ending: str,
+    status: int,
+    lists: int,
 ) -> None:
     """The erasure was first and has not committed: the request waits for it, and then sees what became of it."""
-    erasing = await asyncpg.connect(todo_dsn)
+    erasing = await asyncpg.connect(admin_dsn)
     await erasing.execute("BEGIN")
     await erasing.execute(erasure._LOCK, str(ann_id))
     await erasing.execute(erasure._TOMBSTONE, ann_id, "1-0")
-    await erasing.execute(erasure._DELETE, ann_id)
+    for statement in erasure._DELETE:
+        await erasing.execute(statement, ann_id)
     late = asyncio.ensure_future(ann.post("/lists", json={"title": "Late"}))
 
     async def waiting() -> int:
@@ -143,14 +152,13 @@ async def test_an_insert_behind_an_erasure(
     assert len(await sql("SELECT FROM lists WHERE owner_id = $1", ann_id)) == lists
 
 
-async def test_inserts_do_not_wait_for_each_other(fill: Fill, left: Left, dsn: str) -> None:
-    """An owner's own insert under way holds up no other of his."""
-    ann = uuid4()
-    other = await asyncpg.connect(dsn)
+async def test_inserts_do_not_wait_for_other_owners(fill: Fill, left: Left, admin_of: str) -> None:
+    """One owner's insert under way holds up nobody else's."""
+    other = await asyncpg.connect(admin_of)
     await other.execute("BEGIN")
-    await other.execute(LIST, ann, uuid4(), "Slow")
+    await other.execute(LIST, uuid4(), uuid4(), "Slow")
     async with asyncio.timeout(DEADLINE):
-        await fill(ann)
+        ann = await fill()
     await other.close()
 
     assert await left(ann) == 2

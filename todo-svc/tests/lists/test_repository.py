@@ -105,12 +105,14 @@ async def test_renaming_to_its_own_title(ann: httpx.AsyncClient, groceries: Json
 
 
 async def test_a_deleted_list_takes_its_todos_along(ann: httpx.AsyncClient, milk: Json, sql: Sql) -> None:
-    """204; neither list nor todo is left in the database, and neither is found; other lists stay."""
+    """204; list and todo lie in the trash, of the same moment, and neither is found; other lists stay."""
     await ann.post("/lists", json={"title": "Stays"})
     answer = await ann.delete(f"/lists/{milk['list_id']}")
     assert (answer.status_code, answer.content) == (204, b"")
-    assert await sql(ROW, UUID(milk["list_id"])) == []
-    assert await sql("SELECT FROM todos WHERE id = $1", UUID(milk["id"])) == []
+    [gone] = await sql(ROW, UUID(milk["list_id"]))
+    [todo] = await sql("SELECT * FROM todos WHERE id = $1", UUID(milk["id"]))
+    assert gone["deleted_at"] == todo["deleted_at"] is not None
+    assert (todo["deleted_with"], gone["version"], todo["version"]) == (gone["id"], 2, 2)
     assert (await ann.get(f"/todos/{milk['id']}")).status_code == 404
     assert (await ann.delete(f"/lists/{milk['list_id']}")).status_code == 404
     assert [item["title"] for item in (await ann.get("/lists")).json()["items"]] == ["Stays"]

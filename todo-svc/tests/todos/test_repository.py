@@ -10,6 +10,9 @@ import asyncpg
 import httpx
 import pytest
 
+from todo_svc.lists.repository import _DELETE, _LOCK
+from todo_svc.retention import KEPT
+
 Json = dict[str, Any]
 Sql = Callable[..., Awaitable[list[asyncpg.Record]]]
 WAITING = "SELECT FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = $1)"
@@ -72,27 +75,28 @@ async def test_a_list_that_is_not_there_takes_no_todo(ann: httpx.AsyncClient, an
 
 @pytest.mark.parametrize("verb", ["create", "move"])
 async def test_a_list_deleted_meanwhile(
-    ann: httpx.AsyncClient, groceries: Json, milk: Json, sql: Sql, todo_dsn: str, verb: str
+    ann: httpx.AsyncClient, ann_id: UUID, milk: Json, sql: Sql, admin_dsn: str, verb: str
 ) -> None:
     """The list is deleted, not yet committed, when the todo arrives: it waits, then is 404 and never 500."""
     doomed = (await ann.post("/lists", json={"title": "Doomed"})).json()
-    other = await asyncpg.connect(todo_dsn)
+    other = await asyncpg.connect(admin_dsn)
     transaction = other.transaction()
     await transaction.start()
-    await other.execute("DELETE FROM lists WHERE id = $1", UUID(doomed["id"]))
+    await other.execute(_LOCK, ann_id, UUID(doomed["id"]), None)
+    await other.execute(_DELETE, ann_id, UUID(doomed["id"]), KEPT)
     request = (
         ann.post(f"/lists/{doomed['id']}/todos", json={"content": "Late"})
         if verb == "create"
         else ann.patch(f"/todos/{milk['id']}", json={"list_id": doomed["id"]})
     )
     late = asyncio.ensure_future(request)
-    await _until_somebody_waits(sql, todo_dsn)
+    await _until_somebody_waits(sql, admin_dsn)
     await transaction.commit()
     await other.close()
     answer = await late
     assert (answer.status_code, answer.json()["code"]) == (404, "LIST_NOT_FOUND")
     assert await sql("SELECT FROM todos WHERE list_id = $1", UUID(doomed["id"])) == []
-    assert str((await _row(sql, milk))["list_id"]) == groceries["id"]
+    assert str((await _row(sql, milk))["list_id"]) == milk["list_id"]
 
 
 @pytest.mark.parametrize(
@@ -203,13 +207,13 @@ async def test_times_at_the_edge_of_the_calendar(
 
 
 async def test_a_deleted_todo_is_gone(ann: httpx.AsyncClient, milk: Json, sql: Sql) -> None:
-    """204 without a body, then 404 for all who ask; its neighbours stay."""
+    """204 without a body, then 404 for all who ask; it lies in the trash, and its neighbours stay."""
     neighbour = await _add(ann, milk["list_id"])
     answer = await ann.delete(f"/todos/{milk['id']}")
     assert (answer.status_code, answer.content) == (204, b"")
-    assert [row["id"] for row in await sql("SELECT id FROM todos WHERE list_id = $1", UUID(milk["list_id"]))] == [
-        UUID(neighbour["id"])
-    ]
+    live = "SELECT id FROM todos WHERE list_id = $1 AND deleted_at IS NULL"
+    assert [row["id"] for row in await sql(live, UUID(milk["list_id"]))] == [UUID(neighbour["id"])]
+    assert (await _row(sql, milk))["deleted_with"] is None
     for gone in (
         await ann.get(f"/todos/{milk['id']}"),
         await ann.patch(f"/todos/{milk['id']}", json={}),

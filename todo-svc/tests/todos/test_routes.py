@@ -8,7 +8,7 @@ import pytest
 
 Json = dict[str, Any]
 FIELDS = ["id", "list_id", "content", "description", "priority", "due_at", "completed", "completed_at", "position",
-          "created_at", "updated_at", "version"]  # fmt: skip
+          "created_at", "updated_at", "version", "labels"]  # fmt: skip
 LIST, TODO = "/lists/01a20c69-534a-7647-b26e-d912c579c2b5/todos", "/todos/01a20c69-534a-7647-b26e-d912c579c2b5"
 ROUTES = [("POST", LIST), ("GET", LIST), ("GET", "/todos"), ("GET", TODO), ("PATCH", TODO), ("DELETE", TODO)]
 
@@ -30,7 +30,7 @@ async def test_an_unknown_token_opens_no_route(nobody: httpx.AsyncClient, method
 
 
 async def test_shapes(ann: httpx.AsyncClient, groceries: Json) -> None:
-    """The same twelve fields in every answer, as JSON that nobody may keep."""
+    """The same thirteen fields in every answer, as JSON that nobody may keep."""
     made = await ann.post(f"/lists/{groceries['id']}/todos", json={"content": "x"})
     path = f"/todos/{made.json()['id']}"
     one = await ann.get(path)

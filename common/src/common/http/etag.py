@@ -21,6 +21,7 @@ REPRESENTATION: Final = 1  # of pages; one more wherever the same rows begin to 
 NONE_MATCH: Final = b"if-none-match"
 
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+_VERSION = re.compile(r'"([1-9][0-9]{0,8})"')
 _PAGE = re.compile(rf'"p(0|[1-9][0-9]{{0,17}})-{REPRESENTATION}"')
 
 IfMatch = Annotated[
@@ -44,6 +45,12 @@ class Tags(Struct, frozen=True):
     def match_weakly(self, current: str) -> bool:
         """Weak comparison, for `If-None-Match`: weakness does not count."""
         return self.anything or current in self.tags or f"W/{current}" in self.tags
+
+    @property
+    def versions(self) -> list[int] | None:
+        """The version in each item tag among them, for the WHERE of a change; None where any will do."""
+        found = (_VERSION.fullmatch(tag) for tag in self.tags)
+        return None if self.anything else [int(match[1]) for match in found if match]
 
     @property
     def clocks(self) -> list[int]:
@@ -77,15 +84,15 @@ def page_tag(clock: int) -> str:
     return f'"p{clock}-{REPRESENTATION}"'
 
 
-def require(if_match: Tags | None, current: str) -> None:
+def require(if_match: Tags | None, tag: str, current: Any = None) -> None:
     """Hold a change back that was meant for another state.
 
     Raises:
-        PreconditionFailed: no tag of `If-Match` is the current one; it carries that.
+        PreconditionFailed: no tag of `If-Match` is this one, the object's; it carries both.
 
     """
-    if if_match is not None and not if_match.match(current):
-        raise PreconditionFailed(current)
+    if if_match is not None and not if_match.match(tag):
+        raise PreconditionFailed(tag, current)
 
 
 def tagged(content: T, tag: str) -> Response[T]:

@@ -1,39 +1,53 @@
-"""Changing lists: each change is one statement, whole in itself."""
+"""Changing lists: each change is one statement wherever it can be, and all or nothing where it cannot."""
 
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 from uuid_utils.compat import uuid7
 
-from common.database import Database
-from common.errors import Conflict, NotFound
+from common.database import Statements, Transactions
+from common.errors import Conflict, PreconditionFailed
+from common.http.etag import Tags, require, version_tag
 from common.sql import ME, Owned
 from todo_svc.erasure import refusing_erased
 from todo_svc.lists.queries import COLUMNS, ListQueries, existing
 from todo_svc.lists.schemas import CreateList, TodoList, UpdateList
+from todo_svc.retention import DUE, KEPT
 
 _INSERT = f"""
 INSERT INTO lists (owner_id, id, title, description) SELECT $1, $2, $3, $4 FROM {ME} WHERE me.owner IS NOT NULL
 RETURNING {COLUMNS}
 """  # noqa: S608 - no value is in the text
-_DELETE = """
-UPDATE lists SET deleted_at = now(), version = version + 1 WHERE owner_id = $1 AND id = $2 AND deleted_at IS NULL
-RETURNING id
+# Whoever is putting a todo into it ends first; whoever comes later finds it gone.
+_LOCK = """
+SELECT id FROM lists WHERE owner_id = $1 AND id = $2 AND deleted_at IS NULL
+AND ($3::int[] IS NULL OR version = ANY($3)) FOR UPDATE
 """
 _DELETE_TODOS = """
+WITH locked AS (
+    SELECT id FROM todos WHERE owner_id = $1 AND list_id = $2 AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE
+)
 UPDATE todos SET deleted_at = now(), deleted_with = $2, version = version + 1
-WHERE owner_id = $1 AND list_id = $2 AND deleted_at IS NULL
+FROM (SELECT array_agg(id) AS ids FROM locked) AS locked WHERE owner_id = $1 AND id = ANY(locked.ids)
 """
+_DELETE = f"""
+WITH gone AS (
+    UPDATE lists SET deleted_at = now(), version = version + 1 WHERE owner_id = $1 AND id = $2 RETURNING id
+)
+{DUE.format("$3")} FROM gone WHERE owner_id = $1
+"""  # noqa: S608 - no value is in the text
 
 
 class ListRepository:
-    """The owner's lists."""
+    """The owner's lists; what is deleted stays in the trash for so long."""
 
-    def __init__(self, database: Database, owner: UUID) -> None:
+    def __init__(self, database: Transactions, owner: UUID, *, kept: timedelta = KEPT) -> None:
         self._database = database
         self._owner = owner
-        self._queries = ListQueries(database, owner)
+        self._kept = kept
 
     async def create(self, new: CreateList) -> TodoList:
         """Make a list.
@@ -47,47 +61,67 @@ class ListRepository:
             with refusing_erased():
                 row = await self._database.row(_INSERT, self._owner, uuid7(), new.title, new.description)
         except asyncpg.UniqueViolationError:
-            raise _taken() from None
+            raise taken() from None
         return existing(row)
 
-    async def update(self, list_id: UUID, change: UpdateList) -> TodoList:
+    async def update(self, list_id: UUID, change: UpdateList, if_match: Tags | None = None) -> TodoList:
         """Change what is given; an empty change changes nothing.
 
         Raises:
             NotFound: the owner has no such list.
             Conflict: the owner has another of this title.
+            PreconditionFailed: it is in another state.
 
         """
         changes = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET}
         if not changes:
-            return await self._queries.one(list_id)
-        wanted = Owned(self._owner)
-        assignments = ", ".join(f"{name} = {wanted.bind(value)}" for name, value in changes.items())
-        wanted.where("id = {}", list_id)
+            item = await ListQueries(self._database, self._owner).one(list_id)
+            require(if_match, version_tag(item.version), item)
+            return item
         try:
             async with self._database.owned(self._owner) as transaction:
-                row = await transaction.row(
-                    f"UPDATE lists SET {assignments}, version = version + 1, updated_at = now() "  # noqa: S608
-                    f"WHERE {wanted.conditions} AND deleted_at IS NULL RETURNING {COLUMNS}",
-                    *wanted.arguments,
-                )
+                row = await transaction.row(*_update(self._owner, list_id, changes, if_match))
+                if row is None:
+                    raise await self._refusal(transaction, list_id)
         except asyncpg.UniqueViolationError:
-            raise _taken() from None
+            raise taken() from None
         return existing(row)
 
-    async def delete(self, list_id: UUID) -> None:
-        """Remove a list with its todos.
+    async def delete(self, list_id: UUID, if_match: Tags | None = None) -> None:
+        """Put a list with its todos into the trash.
 
         Raises:
             NotFound: the owner has no such list.
+            PreconditionFailed: it is in another state.
 
         """
+        versions = if_match and if_match.versions
         async with self._database.owned(self._owner) as transaction:
-            row = await transaction.row(_DELETE, self._owner, list_id)
+            if await transaction.row(_LOCK, self._owner, list_id, versions) is None:
+                raise await self._refusal(transaction, list_id)
             await transaction.rows(_DELETE_TODOS, self._owner, list_id)
-        if row is None:
-            raise NotFound("there is no such list", code="LIST_NOT_FOUND")
+            await transaction.rows(_DELETE, self._owner, list_id, self._kept)
+
+    async def _refusal(self, transaction: Statements, list_id: UUID) -> PreconditionFailed:
+        """Why no row was changed: it is not there, which raises, or it is in another state."""
+        item = await ListQueries(transaction, self._owner).one(list_id)
+        return PreconditionFailed(version_tag(item.version), item)
 
 
-def _taken() -> Conflict:
+def taken() -> Conflict:
+    """Of two lists with one title the second is refused."""
     return Conflict("another list has this title", code="LIST_TITLE_TAKEN")
+
+
+def _update(owner: UUID, list_id: UUID, changes: dict[str, Any], if_match: Tags | None) -> tuple[Any, ...]:
+    """The statement and its arguments; PostgreSQL decides which of several with one tag is first."""
+    wanted = Owned(owner)
+    assignments = ", ".join(f"{name} = {wanted.bind(value)}" for name, value in changes.items())
+    wanted.where("id = {}", list_id)
+    if if_match is not None and if_match.versions is not None:
+        wanted.where("version = ANY({}::int[])", if_match.versions)
+    statement = (
+        f"UPDATE lists SET {assignments}, version = version + 1, updated_at = now() "  # noqa: S608
+        f"WHERE {wanted.conditions} AND deleted_at IS NULL RETURNING {COLUMNS}"
+    )
+    return statement, *wanted.arguments

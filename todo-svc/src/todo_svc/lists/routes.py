@@ -2,13 +2,14 @@
 
 from uuid import UUID
 
-from litestar import Controller, delete, get, patch, post
+from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from common.auth import FRESH
 from common.docs.responses import BODY, problems
 from common.dto import Page
+from common.http.etag import IF_MATCH, Tags, tagged, version_tag
 from common.http.paging import DEFAULT, Cursor, Limit
 from common.http.strict import StrictBody
 from todo_svc.lists.queries import ListQueries
@@ -25,9 +26,10 @@ class ListController(Controller):
     @post(dto=StrictBody[CreateList], return_dto=None, responses=problems(401, 409, *BODY))
     async def create_list(
         self, data: JSONBody[CreateList], list_repository: NamedDependency[ListRepository]
-    ) -> TodoList:
+    ) -> Response[TodoList]:
         """Make a list; 409 `LIST_TITLE_TAKEN` where the caller has one of this title."""
-        return await list_repository.create(data)
+        item = await list_repository.create(data)
+        return tagged(item, version_tag(item.version))
 
     @get(responses=problems(401, 422))
     async def list_lists(
@@ -50,17 +52,30 @@ class ListController(Controller):
         """One list."""
         return await list_queries.one(list_id, nested=include is Include.TODOS)
 
-    @patch("/{list_id:uuid}", dto=StrictBody[UpdateList], return_dto=None, responses=problems(401, 404, 409, *BODY))
+    @patch(
+        "/{list_id:uuid}",
+        dto=StrictBody[UpdateList],
+        return_dto=None,
+        dependencies=IF_MATCH,
+        responses=problems(401, 404, 409, 412, *BODY),
+    )
     async def update_list(
         self,
         list_id: FromPath[UUID],
         data: JSONBody[UpdateList],
         list_repository: NamedDependency[ListRepository],
-    ) -> TodoList:
+        if_match: NamedDependency[Tags | None],
+    ) -> Response[TodoList]:
         """Change a list; `null` clears the description."""
-        return await list_repository.update(list_id, data)
+        item = await list_repository.update(list_id, data, if_match)
+        return tagged(item, version_tag(item.version))
 
-    @delete("/{list_id:uuid}", opt={"auth": FRESH}, responses=problems(401, 404))
-    async def delete_list(self, list_id: FromPath[UUID], list_repository: NamedDependency[ListRepository]) -> None:
-        """Delete a list with its todos."""
-        await list_repository.delete(list_id)
+    @delete("/{list_id:uuid}", opt={"auth": FRESH}, dependencies=IF_MATCH, responses=problems(401, 404, 412))
+    async def delete_list(
+        self,
+        list_id: FromPath[UUID],
+        list_repository: NamedDependency[ListRepository],
+        if_match: NamedDependency[Tags | None],
+    ) -> None:
+        """Put a list with its todos into the trash."""
+        await list_repository.delete(list_id, if_match)

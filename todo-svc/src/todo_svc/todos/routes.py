@@ -2,12 +2,13 @@
 
 from uuid import UUID
 
-from litestar import Controller, delete, get, patch, post
+from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from common.docs.responses import BODY, problems
 from common.dto import Page
+from common.http.etag import IF_MATCH, Tags, tagged, version_tag
 from common.http.strict import StrictBody
 from todo_svc.lists.queries import ListQueries
 from todo_svc.todos.filters import TodoFilters, Window
@@ -33,9 +34,10 @@ class TodoController(Controller):
         list_id: FromPath[UUID],
         data: JSONBody[CreateTodo],
         todo_repository: NamedDependency[TodoRepository],
-    ) -> Todo:
+    ) -> Response[Todo]:
         """Put a todo at the end of a list of the caller's."""
-        return await todo_repository.create(list_id, data)
+        todo = await todo_repository.create(list_id, data)
+        return tagged(todo, version_tag(todo.version))
 
     @get("/lists/{list_id:uuid}/todos", responses=problems(401, 404, 422), dependencies=PARAMETERS)
     async def list_todos_of_list(
@@ -68,17 +70,30 @@ class TodoController(Controller):
         """One todo."""
         return await todo_queries.one(todo_id)
 
-    @patch("/todos/{todo_id:uuid}", dto=StrictBody[UpdateTodo], return_dto=None, responses=problems(401, 404, *BODY))
+    @patch(
+        "/todos/{todo_id:uuid}",
+        dto=StrictBody[UpdateTodo],
+        return_dto=None,
+        dependencies=IF_MATCH,
+        responses=problems(401, 404, 412, *BODY),
+    )
     async def update_todo(
         self,
         todo_id: FromPath[UUID],
         data: JSONBody[UpdateTodo],
         todo_repository: NamedDependency[TodoRepository],
-    ) -> Todo:
-        """Change a todo; `null` clears, `list_id` moves, an empty body changes nothing."""
-        return await todo_repository.update(todo_id, data)
+        if_match: NamedDependency[Tags | None],
+    ) -> Response[Todo]:
+        """Change a todo; `null` clears, `list_id` moves, `before` and `after` order, an empty body changes nothing."""
+        todo = await todo_repository.update(todo_id, data, if_match)
+        return tagged(todo, version_tag(todo.version))
 
-    @delete("/todos/{todo_id:uuid}", responses=problems(401, 404))
-    async def delete_todo(self, todo_id: FromPath[UUID], todo_repository: NamedDependency[TodoRepository]) -> None:
-        """Delete a todo."""
-        await todo_repository.delete(todo_id)
+    @delete("/todos/{todo_id:uuid}", dependencies=IF_MATCH, responses=problems(401, 404, 412))
+    async def delete_todo(
+        self,
+        todo_id: FromPath[UUID],
+        todo_repository: NamedDependency[TodoRepository],
+        if_match: NamedDependency[Tags | None],
+    ) -> None:
+        """Put a todo into the trash."""
+        await todo_repository.delete(todo_id, if_match)

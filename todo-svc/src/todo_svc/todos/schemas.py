@@ -11,6 +11,8 @@ from common.http.strict import Moment
 
 Content = Annotated[str, Meta(min_length=1, max_length=1000, pattern=r"\S", description="Not blank")]
 Description = Annotated[str, Meta(max_length=10_000)]
+Label = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"\S", description="Not blank")]
+Labels = Annotated[list[Label], Meta(max_length=20, description="In this order; one that comes twice counts once")]
 Position = Annotated[float, Meta(ge=-1e15, le=1e15)]
 
 
@@ -62,10 +64,14 @@ class CreateTodo(Struct, frozen=True, forbid_unknown_fields=True):
     priority: Priority = Priority.MEDIUM
     description: Description | None = None
     due_at: Moment | None = None
+    labels: Labels = []
 
 
 class UpdateTodo(Struct, frozen=True, forbid_unknown_fields=True):
-    """A partial change: what is absent stays, `null` clears."""
+    """A partial change: what is absent stays, `null` clears.
+
+    `before` and `after` name another todo of the list, or of the one it moves to; only one of them and `position`.
+    """
 
     content: Content | UnsetType = UNSET
     priority: Priority | UnsetType = UNSET
@@ -74,3 +80,6 @@ class UpdateTodo(Struct, frozen=True, forbid_unknown_fields=True):
     completed: bool | UnsetType = UNSET
     list_id: UUID | UnsetType = UNSET
     position: Position | UnsetType = UNSET
+    before: UUID | UnsetType = UNSET
+    after: UUID | UnsetType = UNSET
+    labels: Labels | UnsetType = UNSET

@@ -1,0 +1,1 @@
+"""Many todos in one request, all of it or nothing."""

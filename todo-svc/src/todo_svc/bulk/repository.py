@@ -1,0 +1,139 @@
+"""Changing many todos: one transaction, whatever becomes of it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Final
+from uuid import UUID
+
+from msgspec import UNSET
+
+from common.database import Statements, Transactions
+from common.dto import FieldError
+from common.errors import NotFound, ServiceError
+from todo_svc.bulk.schemas import CreateOperation, DeleteOperation, Operation, Result, UpdateOperation
+from todo_svc.retention import DUE, KEPT
+from todo_svc.todos.ordering import LOCK
+from todo_svc.todos.repository import TodoRepository
+
+_LOCK_LIST: Final = "SELECT id FROM lists WHERE owner_id = $1 AND id = $2 AND deleted_at IS NULL FOR KEY SHARE"
+# Every list in which something is put or put in order.
+_LOCK_LISTS: Final = """
+SELECT id FROM lists WHERE owner_id = $1
+AND id = ANY($2::uuid[] || ARRAY(SELECT list_id FROM todos WHERE owner_id = $1 AND id = ANY($3)))
+ORDER BY id FOR NO KEY UPDATE
+"""
+_COMPLETE: Final = """
+WITH locked AS (
+    SELECT id FROM todos WHERE owner_id = $1 AND list_id = $2 AND deleted_at IS NULL AND completed_at IS NULL
+    ORDER BY id FOR NO KEY UPDATE
+), done AS (
+    UPDATE todos SET completed_at = now(), version = version + 1, updated_at = now()
+    FROM (SELECT array_agg(id) AS ids FROM locked) AS locked WHERE owner_id = $1 AND id = ANY(locked.ids) RETURNING 1
+)
+SELECT count(*) FROM done
+"""
+_CLEAR: Final = f"""
+WITH locked AS (
+    SELECT id FROM todos WHERE owner_id = $1 AND list_id = $2 AND deleted_at IS NULL AND completed_at IS NOT NULL
+    ORDER BY id FOR NO KEY UPDATE
+), gone AS (
+    UPDATE todos SET deleted_at = now(), version = version + 1
+    FROM (SELECT array_agg(id) AS ids FROM locked) AS locked WHERE owner_id = $1 AND id = ANY(locked.ids) RETURNING 1
+), counted AS (
+    SELECT count(*) AS changed FROM gone
+), due AS (
+    {DUE.format("$3")} FROM counted WHERE owner_id = $1 AND counted.changed > 0
+)
+SELECT changed FROM counted
+"""  # noqa: S608 - no value is in the text
+
+
+class BulkRepository:
+    """The owner's todos, many at a time."""
+
+    def __init__(self, database: Transactions, owner: UUID, *, kept: timedelta = KEPT) -> None:
+        self._database = database
+        self._owner = owner
+        self._kept = kept
+
+    async def run(self, operations: Sequence[Operation]) -> list[Result]:
+        """Each as if it came alone, in this order; where one fails, nothing was done.
+
+        Raises:
+            ServiceError: that one's own error, at `operations[3]`.
+
+        """
+        async with self._database.owned(self._owner) as transaction:
+            await self._lock(transaction, operations)
+            todos = TodoRepository(transaction, self._owner, kept=self._kept)
+            results = []
+            for index, operation in enumerate(operations):
+                with _named(f"operations[{index}]"):
+                    results.append(await _apply(todos, operation))
+        return results
+
+    async def complete_all(self, list_id: UUID) -> int:
+        """Complete what is not; how many.
+
+        Raises:
+            NotFound: the owner has no such list.
+
+        """
+        return await self._of_list(list_id, _COMPLETE)
+
+    async def clear_completed(self, list_id: UUID) -> int:
+        """Put what is completed into the trash; how many.
+
+        Raises:
+            NotFound: the owner has no such list.
+
+        """
+        return await self._of_list(list_id, _CLEAR, self._kept)
+
+    async def _of_list(self, list_id: UUID, statement: str, *arguments: timedelta) -> int:
+        async with self._database.owned(self._owner) as transaction:
+            if await transaction.row(_LOCK_LIST, self._owner, list_id) is None:
+                raise NotFound("there is no such list", code="LIST_NOT_FOUND")
+            row = await transaction.row(statement, self._owner, list_id, *arguments)
+        return int(row[0]) if row else 0
+
+    async def _lock(self, transaction: Statements, operations: Sequence[Operation]) -> None:
+        """Before anything is written, and always in the same order: or two batches could wait for each other."""
+        lists = {each.list_id for each in operations if not isinstance(each, DeleteOperation)} - {UNSET}
+        todos = [each.id for each in operations if not isinstance(each, CreateOperation)]
+        ordered = [each.id for each in operations if isinstance(each, UpdateOperation) and _is_ordered(each)]
+        if lists or ordered:
+            await transaction.rows(_LOCK_LISTS, self._owner, list(lists), ordered)
+        if todos:
+            await transaction.rows(LOCK, self._owner, todos)
+
+
+async def _apply(todos: TodoRepository, operation: Operation) -> Result:
+    match operation:
+        case CreateOperation():
+            return Result("create", HTTPStatus.CREATED, await todos.create(operation.list_id, operation))
+        case UpdateOperation():
+            return Result("update", HTTPStatus.OK, await todos.update(operation.id, operation))
+        case DeleteOperation():
+            await todos.delete(operation.id)
+            return Result("delete", HTTPStatus.NO_CONTENT, None)
+
+
+def _is_ordered(operation: UpdateOperation) -> bool:
+    return operation.before is not UNSET or operation.after is not UNSET
+
+
+@contextmanager
+def _named(place: str) -> Iterator[None]:
+    """An operation's error says which it was; an outage is no operation's fault."""
+    try:
+        yield
+    except ServiceError as error:
+        if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            within = [(each.location.removeprefix("body"), each.message) for each in error.errors]
+            fields = [FieldError(f"body.{place}{path}", message) for path, message in within]
+            error.errors = fields or [FieldError(f"body.{place}", error.detail)]
+            error.detail = f"{place}: {error.detail}"
+        raise

@@ -1,0 +1,103 @@
+"""Housekeeping: what lay in the trash for its time goes, and keys that nobody will repeat any more."""
+
+import asyncio
+from datetime import timedelta
+from types import TracebackType
+from typing import Final, Self
+from uuid import UUID
+
+import structlog
+
+from common.database import Database, Transaction
+from common.tasks import end
+from todo_svc.retention import KEPT
+
+EVERY: Final = 3600.0  # seconds
+BATCH: Final = 500  # rows that one transaction removes
+
+_DUE = "SELECT owner_id FROM owners WHERE purge_at < now() AND owner_id <> ALL($2) ORDER BY purge_at LIMIT $1"
+# Rows first, the owner's own last, as whoever writes does; what somebody else has is left for the next time.
+_TODOS = """
+SELECT id FROM todos WHERE owner_id = $1 AND deleted_at < now() - $2::interval
+ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
+"""
+_LISTS = """
+SELECT id FROM lists WHERE owner_id = $1 AND deleted_at < now() - $2::interval
+AND NOT EXISTS (SELECT FROM todos WHERE list_id = lists.id) ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
+"""
+_DELETE_TODOS = "DELETE FROM todos WHERE owner_id = $1 AND id = ANY($2)"
+_DELETE_LISTS = "DELETE FROM lists WHERE owner_id = $1 AND id = ANY($2)"
+_FORGET = """
+WITH forgotten AS (DELETE FROM changes WHERE owner_id = $1 AND row_id = ANY($2) RETURNING seq)
+SELECT coalesce(max(seq), 0) FROM forgotten
+"""
+_CLOCK = "SELECT FROM owners WHERE owner_id = $1 FOR UPDATE"
+# A statement of its own behind the lock: it sees whatever was deleted before.
+_NEXT = """
+UPDATE owners SET horizon = greatest(horizon, $3), purge_at = $2::interval + least(
+    (SELECT min(deleted_at) FROM lists WHERE owner_id = $1 AND deleted_at IS NOT NULL),
+    (SELECT min(deleted_at) FROM todos WHERE owner_id = $1 AND deleted_at IS NOT NULL)
+) WHERE owner_id = $1
+"""
+_KEYS = """
+WITH old AS (
+    SELECT scope, key FROM idempotency_keys WHERE created_at < now() - interval '24 hours'
+    LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+DELETE FROM idempotency_keys AS k USING old WHERE k.scope = old.scope AND k.key = old.key RETURNING 1
+"""
+
+_log = structlog.get_logger()
+
+
+class Housekeeping:
+    """Sweeps at start and every hour; processes that sweep at the same time take different rows."""
+
+    def __init__(self, database: Database, *, kept: timedelta = KEPT) -> None:
+        self._database = database
+        self._kept = kept
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="housekeeping")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await end(self._task)
+
+    async def sweep(self) -> None:
+        """Owner by owner, batch by batch, until nothing is left that is over."""
+        swept: list[UUID] = []
+        while owners := await self._database.rows(_DUE, BATCH, swept):
+            for (owner,) in owners:
+                while await self._purge(owner):
+                    pass
+                swept.append(owner)
+        while len(await self._database.rows(_KEYS, BATCH)) == BATCH:
+            pass
+
+    async def _purge(self, owner: UUID) -> bool:
+        """Whether there may be more of this owner's."""
+        async with self._database.owned(owner) as transaction:
+            todos = await _ids(transaction, _TODOS, owner, self._kept)
+            await transaction.rows(_DELETE_TODOS, owner, todos)
+            lists = await _ids(transaction, _LISTS, owner, self._kept)
+            await transaction.rows(_DELETE_LISTS, owner, lists)
+            forgotten = await transaction.row(_FORGET, owner, [*todos, *lists])
+            await transaction.rows(_CLOCK, owner)
+            await transaction.rows(_NEXT, owner, self._kept, forgotten[0] if forgotten else 0)
+        return BATCH in (len(todos), len(lists))
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.sweep()
+            except Exception as error:  # noqa: BLE001 - nobody would notice a broom that has broken
+                _log.warning("not swept", error=type(error).__name__)
+            await asyncio.sleep(EVERY)
+
+
+async def _ids(transaction: Transaction, statement: str, owner: UUID, kept: timedelta) -> list[UUID]:
+    return [row[0] for row in await transaction.rows(statement, owner, kept, BATCH)]

@@ -1,0 +1,1 @@
+"""What was deleted, for as long as it can be had back."""
