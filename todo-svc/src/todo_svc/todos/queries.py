@@ -10,12 +10,12 @@ from common.dto import Page
 from common.errors import NotFound
 from common.http.etag import Tagged, Tags, has, page_tag, version_tag
 from common.http.paging import Keyset
-from common.sql import ME, Owned, clocked, confined, owned
+from common.sql import Owned, clocked, confined, owned
 from todo_svc.todos.filters import POSITION, RELEVANCE, TodoFilters, Window, order_of
 from todo_svc.todos.schemas import RANKS, Todo
 from todo_svc.todos.search import Search
 
-__all__ = ["COLUMNS", "POSITION", "TodoQueries", "existing"]
+__all__ = ["COLUMNS", "POSITION", "TodoQueries", "existing", "todo_of"]
 
 COLUMNS = (
     "id, list_id, content, description, priority, due_at, completed_at, position, created_at, updated_at, version,"
@@ -25,12 +25,6 @@ CREATED = order_of("created_at")
 
 _ONE = confined(f"SELECT {COLUMNS} FROM todos WHERE {owned()} AND deleted_at IS NULL AND id = $2 LIMIT 1")  # noqa: S608 - no value is in the text
 _VERSION = confined(f"SELECT version FROM todos WHERE {owned()} AND deleted_at IS NULL AND id = $2 LIMIT 1")  # noqa: S608 - no value is in the text
-_FIRST = f"""
-SELECT found.* FROM {ME} CROSS JOIN LATERAL unnest($2::uuid[]) AS wanted (list_id) CROSS JOIN LATERAL (
-    SELECT {COLUMNS} FROM todos
-    WHERE {owned()} AND deleted_at IS NULL AND todos.list_id = wanted.list_id ORDER BY position, id LIMIT $3
-) AS found
-"""  # noqa: S608 - no value is in the text
 
 
 class TodoQueries:
@@ -80,22 +74,16 @@ class TodoQueries:
         """
         return existing(await self._database.row(_ONE, self._owner, todo_id))
 
-    async def first_of(self, lists: Sequence[UUID], limit: int) -> dict[UUID, list[Todo]]:
-        """The first todos of each list, by position."""
-        todos: dict[UUID, list[Todo]] = {list_id: [] for list_id in lists}
-        for row in await self._database.rows(_FIRST, self._owner, list(lists), limit):
-            todos[row["list_id"]].append(_todo(row))
-        return todos
-
 
 def existing(row: Any) -> Todo:
     """The todo of a row, or the 404 that says nothing about other people's."""
     if row is None:
         raise NotFound("there is no such todo", code="TODO_NOT_FOUND")
-    return _todo(row)
+    return todo_of(row)
 
 
-def _todo(row: Any) -> Todo:
+def todo_of(row: Any) -> Todo:
+    """The todo of a row of `COLUMNS`."""
     completed_at = row[6]
     return Todo(
         row[0], row[1], row[2], row[3], RANKS[row[4] - 1], row[5], completed_at is not None, completed_at, *row[7:]
@@ -118,7 +106,7 @@ def _statement(filters: TodoFilters, window: Window, wanted: Owned, order: Keyse
 
 def _page(rows: Sequence[Any], limit: int, order: Keyset) -> Page[Todo]:
     value = attrgetter(order.column)
-    found = [(row["class"], _todo(row[2:])) for row in rows if row["id"] is not None]
+    found = [(row["class"], todo_of(row[2:])) for row in rows if row["id"] is not None]
 
     def key(item: tuple[int, Todo]) -> tuple[Any, UUID]:
         rank, todo = item
