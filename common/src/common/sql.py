@@ -13,7 +13,7 @@ from common.http.etag import Tags
 from common.http.paging import Keyset, Position
 
 ME: Final = "(SELECT set_config('gatehouse.owner', $1::uuid::text, true) AS owner) AS me"
-CLOCK: Final = f"""(SELECT {ME.removeprefix("(SELECT ").removesuffix(") AS me")},
+CLOCK: Final = """(SELECT set_config('gatehouse.owner', $1::uuid::text, true) AS owner,
     coalesce((SELECT seq FROM owners WHERE owner_id = $1), 0) AS clock) AS me"""
 
 

@@ -15,8 +15,10 @@ Walk = Callable[..., Awaitable[list[Json]]]
 MANY = """
 INSERT INTO todos (owner_id, id, list_id, content, description, position, labels, created_at)
 SELECT $1, gen_random_uuid(), $2,
-       (ARRAY['oat milk ', 'Buy oats ', 'goat ', 'the Ôat and '])[n % 4 + 1] || n || CASE n % 900 WHEN 7 THEN ' rare' ELSE '' END,
-       CASE n % 50 WHEN 0 THEN 'an OAT' END, n, CASE n % 3 WHEN 0 THEN '{home}' WHEN 1 THEN '{home,work}' ELSE '{}' END::text[],
+       (ARRAY['oat milk ', 'Buy oats ', 'goat ', 'the Ôat and '])[n % 4 + 1] || n
+       || CASE n % 900 WHEN 7 THEN ' rare' ELSE '' END,
+       CASE n % 50 WHEN 0 THEN 'an OAT' END, n,
+       CASE n % 3 WHEN 0 THEN '{home}' WHEN 1 THEN '{home,work}' ELSE '{}' END::text[],
        timestamptz '2026-01-01Z' + n % 100 * interval '1 hour'
 FROM generate_series(1, $3::int) n
 """

@@ -59,7 +59,9 @@ class ListQueries:
         wanted = Owned(self._owner, lateral=True)
         wanted.unless(seen)
         wanted.where("id = {}", list_id)
-        statement = f"SELECT {_columns(nested=True)} FROM lists WHERE {wanted.conditions} AND deleted_at IS NULL LIMIT 1"  # noqa: S608
+        statement = (
+            f"SELECT {_columns(nested=True)} FROM lists WHERE {wanted.conditions} AND deleted_at IS NULL LIMIT 1"  # noqa: S608
+        )
         [row] = await self._database.rows(clocked(statement), *wanted.arguments)
         tag = page_tag(row["clock"])
         if has(seen, tag):

@@ -18,7 +18,8 @@ Search = Annotated[
     ),
 ]
 Label = Annotated[
-    list[str] | None, QueryParameter(max_items=20, description="The todo has it; may come several times, for all of them")
+    list[str] | None,
+    QueryParameter(max_items=20, description="It has this; several times for all of them"),
 ]
 Moment = Annotated[
     str | None, QueryParameter(max_length=64, schema_extra={"format": "date-time"}, description="RFC 3339, with a zone")
@@ -27,8 +28,8 @@ OrderBy = Annotated[
     str | None,
     QueryParameter(
         max_length=32,
-        description="created_at, updated_at, due_at, priority or position; a `-` in front for descending. Unless told, "
-        "oldest first, and a search best first: content begins with it, a word of it does, it holds it, the description",
+        description="created_at, updated_at, due_at, priority or position; `-` in front for descending. Unless told, "
+        "oldest first, and a search best first: content begins with it, a word of it does, it does, the description",
     ),
 ]
 

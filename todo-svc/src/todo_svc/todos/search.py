@@ -18,15 +18,18 @@ COMMON: Final = 8  # among those: a page of 50 is full after some 2,500
 CLASSES: Final = (
     "content LIKE (SELECT begins FROM term)",
     "content LIKE (SELECT word FROM term) AND content NOT LIKE (SELECT begins FROM term)",
-    "content LIKE (SELECT holds FROM term) AND content NOT LIKE (SELECT word FROM term)"
-    " AND content NOT LIKE (SELECT begins FROM term)",
+    (
+        "content LIKE (SELECT holds FROM term) AND content NOT LIKE (SELECT word FROM term)"
+        " AND content NOT LIKE (SELECT begins FROM term)"
+    ),
     "description LIKE (SELECT holds FROM term) AND content NOT LIKE (SELECT holds FROM term)",
 )
 ANY: Final = "(content LIKE (SELECT holds FROM term) OR description LIKE (SELECT holds FROM term))"
 
 # Materialized, so that the text is folded once and not once a row.
 _TERM = """term AS MATERIALIZED (
-    SELECT p || '%' AS begins, '% ' || p || '%' AS word, '%' || p || '%' AS holds FROM (SELECT search_pattern({})) AS t (p)
+    SELECT p || '%' AS begins, '% ' || p || '%' AS word, '%' || p || '%' AS holds
+    FROM (SELECT search_pattern({})) AS t (p)
 )"""
 _PROBE = f"""probe AS MATERIALIZED (
     SELECT {{}} FROM (
@@ -60,7 +63,7 @@ class Search:
             for stage in self._stages(number, behind if number == first else "", bound)
         ]
         counts = ", ".join(f"{self._count(condition)} AS c{number}" for number, condition in enumerate(CLASSES))
-        return self._with(counts, f"SELECT * FROM ({' UNION ALL '.join(stages)}) AS staged LIMIT {bound}")
+        return self._with(counts, f"SELECT * FROM ({' UNION ALL '.join(stages)}) AS staged LIMIT {bound}")  # noqa: S608 - no value is in the text
 
     def ordered(self, limit: int, order: Keyset) -> str:
         """In an order of the todos' own; what is behind the cursor is among the conditions already."""
@@ -78,7 +81,7 @@ class Search:
         )"""  # noqa: S608 - no value is in the text
         return self._with(
             f"{self._count(condition)} AS c0",
-            f"SELECT * FROM ({' UNION ALL '.join([walk, found] if self._indexed else [walk])}) AS either",
+            f"SELECT * FROM ({' UNION ALL '.join([walk, found] if self._indexed else [walk])}) AS either",  # noqa: S608 - no value is in the text
         )
 
     def _stages(self, number: int, behind: str, bound: str) -> Iterator[str]:
@@ -99,8 +102,11 @@ class Search:
     def _stage(self, number: int, rows: str, condition: str, bound: str) -> str:
         return f"""(
             SELECT {number} AS class, t.* FROM ({rows}) AS s CROSS JOIN LATERAL ({self._todo()}) AS t
-            WHERE {condition.replace("content ", "s.content ").replace("description ", "s.description ")
-                   .replace("labels @>", "s.labels @>")}
+            WHERE {
+            condition.replace("content ", "s.content ")
+            .replace("description ", "s.description ")
+            .replace("labels @>", "s.labels @>")
+        }
             ORDER BY s.created_at DESC, s.todo_id DESC LIMIT {bound}
         )"""  # noqa: S608 - no value is in the text
 
@@ -120,7 +126,7 @@ class Search:
     def _gate(self, number: int, *, common: bool) -> str:
         if not self._indexed:
             return "true"
-        return f"(SELECT c{number} {'>=' if common else '<'} {COMMON} FROM probe)"
+        return f"(SELECT c{number} {'>=' if common else '<'} {COMMON} FROM probe)"  # noqa: S608 - no value is in the text
 
     def _count(self, condition: str) -> str:
         return f"count(*) FILTER (WHERE {condition}{self._labels})"
