@@ -9,9 +9,12 @@ from uuid import UUID
 
 from common.dto import FieldError
 from common.errors import Unprocessable
+from common.http.etag import Tags
 from common.http.paging import Keyset, Position
 
 ME: Final = "(SELECT set_config('gatehouse.owner', $1::uuid::text, true) AS owner) AS me"
+CLOCK: Final = """(SELECT set_config('gatehouse.owner', $1::uuid::text, true) AS owner,
+    coalesce((SELECT seq FROM owners WHERE owner_id = $1), 0) AS clock) AS me"""
 
 
 def owned(table: str = "") -> str:
@@ -22,6 +25,11 @@ def owned(table: str = "") -> str:
 def confined(statement: str) -> str:
     """A SELECT whose WHERE begins with `owned()`, and which has a LIMIT, or the planner would unfold it."""
     return f"SELECT found.* FROM {ME} CROSS JOIN LATERAL ({statement}) AS found"  # noqa: S608 - no value is in the text
+
+
+def clocked(statement: str) -> str:
+    """As `confined`, with the owner's clock of the same moment in front of each row, and alone where there is none."""
+    return f"SELECT me.clock, found.* FROM {CLOCK} LEFT JOIN LATERAL ({statement}) AS found ON true"  # noqa: S608
 
 
 class Owned:
@@ -47,14 +55,20 @@ class Owned:
             bound = order.expression.format(f"{value}::{order.sql_type}")
             self._conditions.append(f"({order.key}, id) {order.operator} ({bound}, {row}::uuid)")
 
+    def unless(self, seen: Tags | None) -> None:
+        """No row, and none is looked at, if the reader has the page of this clock already; lateral to `CLOCK` only."""
+        if seen is not None:
+            self.where("me.clock <> ALL({}::bigint[])", seen.clocks)
+            self.where("NOT {}::boolean", seen.anything)
+
     @property
     def conditions(self) -> str:
         """What stands behind WHERE."""
         return " AND ".join(self._conditions)
 
 
-def like(text: str, *, place: str) -> str:
-    """A pattern that finds `text` anywhere, its own wildcards taken literally; `place` names where it came from.
+def storable(text: str, *, place: str) -> str:
+    """The text, if a row can hold it; `place` names where it came from.
 
     Raises:
         Unprocessable: PostgreSQL has no such text.
@@ -63,5 +77,10 @@ def like(text: str, *, place: str) -> str:
     if "\0" in text or "\N{REPLACEMENT CHARACTER}" in text:  # Litestar puts the latter for what is no UTF-8
         error = FieldError(place, "holds a NUL, or what is no UTF-8")
         raise Unprocessable("the search is not acceptable", errors=[error])
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return text
+
+
+def like(text: str, *, place: str) -> str:
+    """A pattern that finds `text` anywhere, its own wildcards taken literally; raises as `storable` does."""
+    escaped = storable(text, place=place).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"

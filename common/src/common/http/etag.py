@@ -5,7 +5,7 @@ A field that cannot be read names no tag: `If-Match` then fails, and `If-None-Ma
 """
 
 import re
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 from litestar import Response
 from litestar.di import Provide
@@ -59,6 +59,13 @@ class Tags(Struct, frozen=True):
         return [int(match[1]) for match in found if match]
 
 
+class Tagged(Struct, Generic[T], frozen=True):
+    """Something with its tag; no content where the reader has it already."""
+
+    tag: str
+    content: T | None
+
+
 def parse(field: str) -> Tags:
     """Read the value of a field."""
     if field.strip(" \t") == "*":
@@ -98,6 +105,16 @@ def require(if_match: Tags | None, tag: str, current: Any = None) -> None:
 def tagged(content: T, tag: str) -> Response[T]:
     """An answer with its tag."""
     return Response(content, headers={"ETag": tag})
+
+
+def answer(found: Tagged[T]) -> Response[T]:
+    """200 with the content, or 304."""
+    return not_modified(found.tag) if found.content is None else tagged(found.content, found.tag)
+
+
+def has(seen: Tags | None, tag: str) -> bool:
+    """Whether the reader has what has this tag."""
+    return seen is not None and seen.match_weakly(tag)
 
 
 def not_modified(tag: str) -> Response[Any]:

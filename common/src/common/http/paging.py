@@ -75,9 +75,7 @@ class Keyset(Struct, frozen=True, kw_only=True):
         try:
             raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
             position = msgspec.json.decode(raw, type=Position)
-            value = msgspec.convert(position.value, self.kind)
-            if isinstance(value, datetime):
-                value = value.astimezone(UTC)
+            value = _in_utc(msgspec.convert(position.value, self.kind))
             if self.cursor(value, position.id) != cursor:  # only what we ourselves would have written
                 raise ValueError(cursor)
             return Position(self.name, value, position.id)
@@ -96,3 +94,9 @@ class Keyset(Struct, frozen=True, kw_only=True):
             return Page(list(items), None)
         kept = list(items[:limit])
         return Page(kept, self.cursor(*key(kept[-1])))
+
+
+def _in_utc(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_in_utc, value))
+    return value.astimezone(UTC) if isinstance(value, datetime) else value

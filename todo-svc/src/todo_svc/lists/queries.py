@@ -9,13 +9,16 @@ import msgspec
 from common.database import Statements
 from common.dto import Page
 from common.errors import NotFound
+from common.http.etag import Tagged, Tags, has, page_tag, version_tag
 from common.http.paging import MAXIMUM, Keyset
-from common.sql import Owned, confined, owned
+from common.sql import Owned, clocked, confined, owned
 from todo_svc.lists.schemas import TodoList
-from todo_svc.todos.queries import POSITION, TodoQueries
+from todo_svc.todos.queries import COLUMNS as TODO_COLUMNS
+from todo_svc.todos.queries import POSITION, todo_of
 
 COLUMNS = "id, title, description, created_at, updated_at, version"
 _ONE = confined(f"SELECT {COLUMNS} FROM lists WHERE {owned()} AND id = $2 AND deleted_at IS NULL LIMIT 1")  # noqa: S608 - no value is in the text
+_VERSION = confined(f"SELECT version FROM lists WHERE {owned()} AND id = $2 AND deleted_at IS NULL LIMIT 1")  # noqa: S608 - no value is in the text
 CREATED = Keyset(name="created_at", column="created_at", kind=datetime, sql_type="timestamptz")
 
 
@@ -25,43 +28,91 @@ class ListQueries:
     def __init__(self, database: Statements, owner: UUID) -> None:
         self._database = database
         self._owner = owner
-        self._todos = TodoQueries(database, owner)
 
-    async def page(self, limit: int, cursor: str | None, *, nested: bool) -> Page[TodoList]:
-        """A page of lists, in the order they were made."""
+    async def page(
+        self, limit: int, cursor: str | None, *, nested: bool, seen: Tags | None = None
+    ) -> Tagged[Page[TodoList]]:
+        """A page of lists, in the order they were made; without a look at them if the reader has `seen` it."""
         wanted = Owned(self._owner, lateral=True)
+        wanted.unless(seen)
         wanted.after(CREATED, CREATED.position(cursor))
         rows = await self._database.rows(
-            confined(
-                f"SELECT {COLUMNS} FROM lists WHERE {wanted.conditions} AND deleted_at IS NULL "  # noqa: S608 - no value is in the text
+            clocked(
+                f"SELECT {_columns(nested=nested)} FROM lists WHERE {wanted.conditions} AND deleted_at IS NULL "  # noqa: S608 - no value is in the text
                 f"ORDER BY {CREATED.clause} LIMIT {wanted.bind(limit + 1)}"
             ),
             *wanted.arguments,
         )
-        page = CREATED.page([TodoList(*row) for row in rows], limit, lambda item: (item.created_at, item.id))
-        return Page(await self._with_todos(page.items), page.next_cursor) if nested else page
+        tag = page_tag(rows[0]["clock"])
+        if has(seen, tag):
+            return Tagged(tag, None)
+        lists = [_list(row[1:]) for row in rows if row["id"] is not None]
+        return Tagged(tag, CREATED.page(lists, limit, lambda item: (item.created_at, item.id)))
 
-    async def one(self, list_id: UUID, *, nested: bool = False) -> TodoList:
+    async def nested(self, list_id: UUID, seen: Tags | None) -> Tagged[TodoList]:
+        """One list with its todos; if the reader has `seen` them, only whether it is there is read.
+
+        Raises:
+            NotFound: the owner has no such list.
+
+        """
+        wanted = Owned(self._owner, lateral=True)
+        wanted.unless(seen)
+        wanted.where("id = {}", list_id)
+        statement = (
+            f"SELECT {_columns(nested=True)} FROM lists WHERE {wanted.conditions} AND deleted_at IS NULL LIMIT 1"  # noqa: S608
+        )
+        [row] = await self._database.rows(clocked(statement), *wanted.arguments)
+        tag = page_tag(row["clock"])
+        if has(seen, tag):
+            await self.one(list_id)
+            return Tagged(tag, None)
+        return Tagged(tag, existing(row[1:] if row["id"] is not None else None))
+
+    async def seen(self, list_id: UUID, seen: Tags | None) -> Tagged[TodoList]:
+        """One list with its tag; only that is read if the reader has `seen` it.
+
+        Raises:
+            NotFound: the owner has no such list.
+
+        """
+        if seen is not None:
+            row = await self._database.row(_VERSION, self._owner, list_id)
+            if row is not None and has(seen, tag := version_tag(row["version"])):
+                return Tagged(tag, None)
+        item = await self.one(list_id)
+        return Tagged(version_tag(item.version), item)
+
+    async def one(self, list_id: UUID) -> TodoList:
         """One list.
 
         Raises:
             NotFound: the owner has no such list.
 
         """
-        item = existing(await self._database.row(_ONE, self._owner, list_id))
-        return (await self._with_todos([item]))[0] if nested else item
-
-    async def _with_todos(self, lists: list[TodoList]) -> list[TodoList]:
-        todos = await self._todos.first_of([item.id for item in lists], MAXIMUM + 1)
-        nested = []
-        for item in lists:
-            page = POSITION.page(todos[item.id], MAXIMUM, lambda todo: (todo.position, todo.id))
-            nested.append(msgspec.structs.replace(item, todos=page.items, todos_next_cursor=page.next_cursor))
-        return nested
+        return existing(await self._database.row(_ONE, self._owner, list_id))
 
 
 def existing(row: Any) -> TodoList:
     """The list of a row, or the 404 that says nothing about other people's."""
     if row is None:
         raise NotFound("there is no such list", code="LIST_NOT_FOUND")
-    return TodoList(*row)
+    return _list(row)
+
+
+def _columns(*, nested: bool) -> str:
+    """A list's columns, and its first todos in one more, so that all is of one moment."""
+    if not nested:
+        return COLUMNS
+    return f"""{COLUMNS}, ARRAY(
+        SELECT ROW({TODO_COLUMNS}) FROM todos
+        WHERE {owned("todos.")} AND list_id = lists.id AND deleted_at IS NULL ORDER BY position, id LIMIT {MAXIMUM + 1}
+    ) AS todos"""  # noqa: S608 - no value is in the text
+
+
+def _list(row: Any) -> TodoList:
+    item = TodoList(*row[:6])
+    if len(row) == len(COLUMNS.split(",")):
+        return item
+    page = POSITION.page([todo_of(todo) for todo in row[6]], MAXIMUM, lambda todo: (todo.position, todo.id))
+    return msgspec.structs.replace(item, todos=page.items, todos_next_cursor=page.next_cursor)

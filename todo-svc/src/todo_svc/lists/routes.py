@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from common.auth import FRESH
 from common.docs.responses import BODY, problems
 from common.dto import Page
-from common.http.etag import IF_MATCH, Tags, tagged, version_tag
+from common.http.etag import IF_MATCH, IF_NONE_MATCH, Tags, answer, tagged, version_tag
 from common.http.idempotency import KEYED
 from common.http.paging import DEFAULT, Cursor, Limit
 from common.http.strict import StrictBody
@@ -32,26 +32,30 @@ class ListController(Controller):
         item = await list_repository.create(data)
         return tagged(item, version_tag(item.version))
 
-    @get(responses=problems(401, 422))
+    @get(dependencies=IF_NONE_MATCH, responses=problems(401, 422))
     async def list_lists(
         self,
         list_queries: NamedDependency[ListQueries],
+        if_none_match: NamedDependency[Tags | None],
         limit: FromQuery[Limit] = DEFAULT,
         cursor: FromQuery[Cursor] = None,
         include: FromQuery[Include | None] = None,
-    ) -> Page[TodoList]:
+    ) -> Response[Page[TodoList]]:
         """A page of lists, oldest first."""
-        return await list_queries.page(limit, cursor, nested=include is Include.TODOS)
+        nested = include is Include.TODOS
+        return answer(await list_queries.page(limit, cursor, nested=nested, seen=if_none_match))
 
-    @get("/{list_id:uuid}", responses=problems(401, 404, 422))
+    @get("/{list_id:uuid}", dependencies=IF_NONE_MATCH, responses=problems(401, 404, 422))
     async def get_list(
         self,
         list_id: FromPath[UUID],
         list_queries: NamedDependency[ListQueries],
+        if_none_match: NamedDependency[Tags | None],
         include: FromQuery[Include | None] = None,
-    ) -> TodoList:
+    ) -> Response[TodoList]:
         """One list."""
-        return await list_queries.one(list_id, nested=include is Include.TODOS)
+        read = list_queries.nested if include is Include.TODOS else list_queries.seen
+        return answer(await read(list_id, if_none_match))
 
     @patch(
         "/{list_id:uuid}",

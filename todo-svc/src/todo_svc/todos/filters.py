@@ -1,6 +1,7 @@
 """How a page of todos is chosen and sorted."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -9,10 +10,18 @@ from msgspec import Meta, Struct
 from common.dto import FieldError
 from common.errors import Unprocessable
 from common.http.paging import Keyset
-from common.sql import Owned, like
+from common.sql import Owned
 from todo_svc.todos.schemas import Priority, Status
 
 POSITION = Keyset(name="position", column="position", kind=float, sql_type="float8")
+RELEVANCE = Keyset(
+    name="relevance",
+    column="created_at",
+    kind=tuple[Annotated[int, Meta(ge=0, le=3)], datetime],
+    sql_type="timestamptz",
+    descending=True,
+)
+"""Only of a search: by class, and within a class newest first."""
 _PRIORITY = Keyset(name="priority", column="priority", kind=Annotated[int, Meta(ge=1, le=3)], sql_type="smallint")
 
 
@@ -66,9 +75,9 @@ def order_of(text: str) -> Keyset:
 
 
 class Window(Struct, frozen=True, kw_only=True):
-    """Which part of the chosen todos is wanted, and in which order."""
+    """Which part of the chosen todos is wanted, and in which order; None is the best for what is asked."""
 
-    order: Keyset
+    order: Keyset | None = None
     limit: int
     cursor: str | None
 
@@ -79,22 +88,16 @@ class TodoFilters(Struct, frozen=True, kw_only=True):
     status: Status | None = None
     priority: Priority | None = None
     search: str | None = None
+    labels: Sequence[str] = ()
     due_before: datetime | None = None
     due_after: datetime | None = None
 
     def narrow(self, owned: Owned) -> None:
-        """Add the conditions.
-
-        Raises:
-            Unprocessable: a value can be in no row.
-
-        """
+        """Add the conditions on the todos themselves; `search` has those on what it looks through."""
         if self.status is not None:
             owned.where("(completed_at IS NOT NULL) = {}", self.status is Status.FINISHED)
         if self.priority is not None:
             owned.where("priority = {}", self.priority.rank)
-        if self.search:
-            owned.where("(content ILIKE {0} OR description ILIKE {0})", like(self.search, place="query.search"))
         if self.due_before is not None:
             owned.where("due_at < {}", self.due_before)
         if self.due_after is not None:

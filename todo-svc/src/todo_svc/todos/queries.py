@@ -8,24 +8,23 @@ from uuid import UUID
 from common.database import Statements
 from common.dto import Page
 from common.errors import NotFound
-from common.sql import ME, Owned, confined, owned
-from todo_svc.todos.filters import POSITION, TodoFilters, Window
+from common.http.etag import Tagged, Tags, has, page_tag, version_tag
+from common.http.paging import Keyset
+from common.sql import Owned, clocked, confined, owned
+from todo_svc.todos.filters import POSITION, RELEVANCE, TodoFilters, Window, order_of
 from todo_svc.todos.schemas import RANKS, Todo
+from todo_svc.todos.search import Search
 
-__all__ = ["COLUMNS", "POSITION", "TodoQueries", "existing"]
+__all__ = ["COLUMNS", "POSITION", "TodoQueries", "existing", "todo_of"]
 
 COLUMNS = (
     "id, list_id, content, description, priority, due_at, completed_at, position, created_at, updated_at, version,"
     " labels"
 )
+CREATED = order_of("created_at")
 
 _ONE = confined(f"SELECT {COLUMNS} FROM todos WHERE {owned()} AND deleted_at IS NULL AND id = $2 LIMIT 1")  # noqa: S608 - no value is in the text
-_FIRST = f"""
-SELECT found.* FROM {ME} CROSS JOIN LATERAL unnest($2::uuid[]) AS wanted (list_id) CROSS JOIN LATERAL (
-    SELECT {COLUMNS} FROM todos
-    WHERE {owned()} AND deleted_at IS NULL AND todos.list_id = wanted.list_id ORDER BY position, id LIMIT $3
-) AS found
-"""  # noqa: S608 - no value is in the text
+_VERSION = confined(f"SELECT version FROM todos WHERE {owned()} AND deleted_at IS NULL AND id = $2 LIMIT 1")  # noqa: S608 - no value is in the text
 
 
 class TodoQueries:
@@ -35,24 +34,36 @@ class TodoQueries:
         self._database = database
         self._owner = owner
 
-    async def page(self, filters: TodoFilters, window: Window, list_id: UUID | None = None) -> Page[Todo]:
-        """A page of todos, of one list or of all."""
-        order = window.order
+    async def page(
+        self, filters: TodoFilters, window: Window, list_id: UUID | None = None, seen: Tags | None = None
+    ) -> Tagged[Page[Todo]]:
+        """A page of todos, of one list or of all; without a look at them if the reader has `seen` it."""
         wanted = Owned(self._owner, lateral=True)
+        wanted.unless(seen)
         if list_id is not None:
             wanted.where("list_id = {}", list_id)
         filters.narrow(wanted)
-        wanted.after(order, order.position(window.cursor))
-        rows = await self._database.rows(
-            confined(
-                f"SELECT {COLUMNS} FROM todos WHERE {wanted.conditions} AND deleted_at IS NULL "  # noqa: S608 - no value is in the text
-                f"ORDER BY {order.clause} LIMIT {wanted.bind(window.limit + 1)}"
-            ),
-            *wanted.arguments,
-        )
-        value = attrgetter(order.column)
-        todos = [_todo(row) for row in rows]
-        return order.page(todos, window.limit, lambda todo: (_sortable(value(todo)), todo.id))
+        order = window.order or (RELEVANCE if filters.search else CREATED)
+        statement = _statement(filters, window, wanted, order)
+        rows = await self._database.rows(clocked(statement), *wanted.arguments)
+        tag = page_tag(rows[0]["clock"])
+        if has(seen, tag):
+            return Tagged(tag, None)
+        return Tagged(tag, _page(rows, window.limit, order))
+
+    async def seen(self, todo_id: UUID, seen: Tags | None) -> Tagged[Todo]:
+        """One todo with its tag; only that is read if the reader has `seen` it.
+
+        Raises:
+            NotFound: the owner has no such todo.
+
+        """
+        if seen is not None:
+            row = await self._database.row(_VERSION, self._owner, todo_id)
+            if row is not None and has(seen, tag := version_tag(row["version"])):
+                return Tagged(tag, None)
+        todo = await self.one(todo_id)
+        return Tagged(version_tag(todo.version), todo)
 
     async def one(self, todo_id: UUID) -> Todo:
         """One todo.
@@ -63,26 +74,47 @@ class TodoQueries:
         """
         return existing(await self._database.row(_ONE, self._owner, todo_id))
 
-    async def first_of(self, lists: Sequence[UUID], limit: int) -> dict[UUID, list[Todo]]:
-        """The first todos of each list, by position."""
-        todos: dict[UUID, list[Todo]] = {list_id: [] for list_id in lists}
-        for row in await self._database.rows(_FIRST, self._owner, list(lists), limit):
-            todos[row["list_id"]].append(_todo(row))
-        return todos
-
 
 def existing(row: Any) -> Todo:
     """The todo of a row, or the 404 that says nothing about other people's."""
     if row is None:
         raise NotFound("there is no such todo", code="TODO_NOT_FOUND")
-    return _todo(row)
+    return todo_of(row)
 
 
-def _todo(row: Any) -> Todo:
+def todo_of(row: Any) -> Todo:
+    """The todo of a row of `COLUMNS`."""
     completed_at = row[6]
     return Todo(
         row[0], row[1], row[2], row[3], RANKS[row[4] - 1], row[5], completed_at is not None, completed_at, *row[7:]
     )
+
+
+def _statement(filters: TodoFilters, window: Window, wanted: Owned, order: Keyset) -> str:
+    """What is lateral to the owner's clock; each row has its class in front, which only a search tells apart."""
+    limit, position = window.limit + 1, order.position(window.cursor)
+    if order is RELEVANCE:
+        return Search(filters, wanted, COLUMNS).ranked(limit, position)
+    wanted.after(order, position)
+    if filters.search or filters.labels:
+        return Search(filters, wanted, COLUMNS).ordered(limit, order)
+    return (
+        f"SELECT 0 AS class, {COLUMNS} FROM todos WHERE {wanted.conditions} AND deleted_at IS NULL "  # noqa: S608 - no value is in the text
+        f"ORDER BY {order.clause} LIMIT {wanted.bind(limit)}"
+    )
+
+
+def _page(rows: Sequence[Any], limit: int, order: Keyset) -> Page[Todo]:
+    value = attrgetter(order.column)
+    found = [(row["class"], todo_of(row[2:])) for row in rows if row["id"] is not None]
+
+    def key(item: tuple[int, Todo]) -> tuple[Any, UUID]:
+        rank, todo = item
+        place = (rank, todo.created_at) if order is RELEVANCE else _sortable(value(todo))
+        return place, todo.id
+
+    page = order.page(found, limit, key)
+    return Page([todo for _, todo in page.items], page.next_cursor)
 
 
 def _sortable(value: Any) -> Any:

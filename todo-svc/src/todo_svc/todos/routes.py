@@ -8,7 +8,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 
 from common.docs.responses import BODY, problems
 from common.dto import Page
-from common.http.etag import IF_MATCH, Tags, tagged, version_tag
+from common.http.etag import IF_MATCH, IF_NONE_MATCH, Tags, answer, tagged, version_tag
 from common.http.idempotency import KEYED
 from common.http.strict import StrictBody
 from todo_svc.lists.queries import ListQueries
@@ -41,7 +41,7 @@ class TodoController(Controller):
         todo = await todo_repository.create(list_id, data)
         return tagged(todo, version_tag(todo.version))
 
-    @get("/lists/{list_id:uuid}/todos", responses=problems(401, 404, 422), dependencies=PARAMETERS)
+    @get("/lists/{list_id:uuid}/todos", responses=problems(401, 404, 422), dependencies=PARAMETERS | IF_NONE_MATCH)
     async def list_todos_of_list(
         self,
         list_id: FromPath[UUID],
@@ -49,28 +49,35 @@ class TodoController(Controller):
         window: NamedDependency[Window],
         list_queries: NamedDependency[ListQueries],
         todo_queries: NamedDependency[TodoQueries],
-    ) -> Page[Todo]:
+        if_none_match: NamedDependency[Tags | None],
+    ) -> Response[Page[Todo]]:
         """A page of a list's todos."""
-        page = await todo_queries.page(filters, window, list_id)
-        if not page.items:
+        page = await todo_queries.page(filters, window, list_id, if_none_match)
+        if page.content is None or not page.content.items:
             await list_queries.one(list_id)
-        return page
+        return answer(page)
 
-    @get("/todos", responses=problems(401, 422), dependencies=PARAMETERS)
+    @get("/todos", responses=problems(401, 422), dependencies=PARAMETERS | IF_NONE_MATCH)
     async def list_todos(
         self,
         filters: NamedDependency[TodoFilters],
         window: NamedDependency[Window],
         todo_queries: NamedDependency[TodoQueries],
+        if_none_match: NamedDependency[Tags | None],
         list_id: FromQuery[UUID | None] = None,
-    ) -> Page[Todo]:
+    ) -> Response[Page[Todo]]:
         """A page of all the caller's todos."""
-        return await todo_queries.page(filters, window, list_id)
+        return answer(await todo_queries.page(filters, window, list_id, if_none_match))
 
-    @get("/todos/{todo_id:uuid}", responses=problems(401, 404))
-    async def get_todo(self, todo_id: FromPath[UUID], todo_queries: NamedDependency[TodoQueries]) -> Todo:
+    @get("/todos/{todo_id:uuid}", dependencies=IF_NONE_MATCH, responses=problems(401, 404))
+    async def get_todo(
+        self,
+        todo_id: FromPath[UUID],
+        todo_queries: NamedDependency[TodoQueries],
+        if_none_match: NamedDependency[Tags | None],
+    ) -> Response[Todo]:
         """One todo."""
-        return await todo_queries.one(todo_id)
+        return answer(await todo_queries.seen(todo_id, if_none_match))
 
     @patch(
         "/todos/{todo_id:uuid}",

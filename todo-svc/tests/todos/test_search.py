@@ -1,0 +1,83 @@
+"""Search: what is found, in which order, and that no plan of it reads a whole table."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+
+Json = dict[str, Any]
+Sql = Callable[..., Awaitable[list[asyncpg.Record]]]
+Walk = Callable[..., Awaitable[list[Json]]]
+
+MANY = """
+INSERT INTO todos (owner_id, id, list_id, content, description, position, labels, created_at)
+SELECT $1, gen_random_uuid(), $2,
+       (ARRAY['oat milk ', 'Buy oats ', 'goat ', 'the Ôat and '])[n % 4 + 1] || n
+       || CASE n % 900 WHEN 7 THEN ' rare' ELSE '' END,
+       CASE n % 50 WHEN 0 THEN 'an OAT' END, n,
+       CASE n % 3 WHEN 0 THEN '{home}' WHEN 1 THEN '{home,work}' ELSE '{}' END::text[],
+       timestamptz '2026-01-01Z' + n % 100 * interval '1 hour'
+FROM generate_series(1, $3::int) n
+"""
+
+
+async def add(ann: httpx.AsyncClient, groceries: Json, content: str, description: str | None = None) -> None:
+    """One more todo."""
+    body = {"content": content, "description": description}
+    assert (await ann.post(f"/lists/{groceries['id']}/todos", json=body)).status_code == 201
+
+
+async def test_ranking(ann: httpx.AsyncClient, groceries: Json, walk: Walk) -> None:
+    """Begins with it, a word does, holds it, the description holds it; newest first among equals; accents and case."""
+    for content, description in (
+        ("x", "an óat"), ("goat", None), ("the oat", "oat"), ("Ôat 1", None), ("oat 2", None), ("none", None)
+    ):  # fmt: skip
+        await add(ann, groceries, content, description)
+    for limit in (1, 2, 50):
+        found = [item["content"] for item in await walk(ann, "/todos", search="OAT", limit=limit)]
+        assert found == ["oat 2", "Ôat 1", "the oat", "goat", "x"]
+    found = [item["content"] for item in await walk(ann, "/todos", search="oat", order_by="created_at", limit=2)]
+    assert found == ["x", "goat", "the oat", "Ôat 1", "oat 2"]
+
+
+@pytest.mark.parametrize("search", ["oat", "rare", "o", "milk 1", "nowhere"])
+async def test_pages_of_many(
+    ann: httpx.AsyncClient, ann_id: UUID, groceries: Json, sql: Sql, walk: Walk, search: str
+) -> None:
+    """Common or rare, each one is met once, by relevance as in an order of the todos' own."""
+    await sql(MANY, ann_id, UUID(groceries["id"]), 900)
+    expected = await sql(
+        "SELECT todo_id FROM todo_search WHERE owner_id = $1 AND (content LIKE $2 OR description LIKE $2)",
+        *(ann_id, f"%{search}%"),
+    )
+    for order in ({}, {"order_by": "-position"}):
+        met = [item["id"] for item in await walk(ann, "/todos", search=search, limit=99, **order)]
+        assert sorted(met) == sorted(str(row["todo_id"]) for row in expected)
+
+
+async def test_labels(ann: httpx.AsyncClient, ann_id: UUID, groceries: Json, sql: Sql, walk: Walk) -> None:
+    """Several must all be there, with a search and without."""
+    await sql(MANY, ann_id, UUID(groceries["id"]), 300)
+    assert len(await walk(ann, "/todos", label="home")) == 200
+    assert len(await walk(ann, "/todos", label=["home", "work"])) == 100
+    assert len(await walk(ann, "/todos", label=["work"], search="goat")) == 25
+
+
+async def test_pages_have_tags(ann: httpx.AsyncClient, groceries: Json, milk: Json) -> None:
+    """304 until anything of the owner's changes; of a list that is not there 404 all the same."""
+    item, single = f"/lists/{groceries['id']}", f"/todos/{milk['id']}"
+    paths = ["/todos", "/todos?search=milk", "/lists", "/lists?include=todos", f"{item}/todos", f"{item}?include=todos"]
+    tags = {path: (await ann.get(path)).headers["ETag"] for path in [*paths, item, single]}
+    for path, tag in tags.items():
+        answer = await ann.get(path, headers={"If-None-Match": tag})
+        assert (answer.status_code, answer.content, answer.headers["ETag"]) == (304, b"", tag)
+    await ann.patch(single, json={"completed": True})
+    for path, tag in tags.items():
+        answer = await ann.get(path, headers={"If-None-Match": tag})
+        assert answer.status_code == (304 if path == item else 200), path
+    for path in (f"/lists/{milk['id']}/todos", f"/lists/{milk['id']}?include=todos", f"/lists/{milk['id']}"):
+        for tag in ("*", (await ann.get("/todos")).headers["ETag"]):
+            assert (await ann.get(path, headers={"If-None-Match": tag})).status_code == 404
