@@ -7,6 +7,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from todo_svc.lists.queries import ListQueries
+from todo_svc.todos.queries import TodoQueries
+
 Json = dict[str, Any]
 THINGS = ["list", "todo"]
 
@@ -48,6 +51,24 @@ async def test_old_state(ann: httpx.AsyncClient, things: Any, kind: str) -> None
         ):
             assert (answer.status_code, answer.headers["ETag"], answer.json()["current"]) == (412, '"1"', was)
     assert (await ann.get(path)).json() == was
+
+
+@pytest.mark.parametrize("kind", THINGS)
+@pytest.mark.parametrize("headers", [{}, {"If-Match": "*"}], ids=["none", "any"])
+async def test_who_sets_no_condition_misses_none(
+    ann: httpx.AsyncClient, things: Any, monkeypatch: pytest.MonkeyPatch, kind: str, headers: dict[str, str]
+) -> None:
+    """What was in the trash for the change is 404 for its caller, also where it is restored in that moment."""
+    path, _, change = things[kind]
+    assert (await ann.delete(path)).status_code == 204
+
+    async def restored(*_: Any, **__: Any) -> Any:
+        raise AssertionError("it was read again")
+
+    monkeypatch.setattr(ListQueries, "one", restored)
+    monkeypatch.setattr(TodoQueries, "one", restored)
+    for answer in (await ann.patch(path, json=change, headers=headers), await ann.delete(path, headers=headers)):
+        assert answer.status_code == 404
 
 
 @pytest.mark.parametrize("kind", THINGS)

@@ -205,6 +205,8 @@ class translated:  # noqa: N801 - reads as a statement: `with translated():`
         cause = error
         while cause is not None and not isinstance(cause, AWAY):
             cause = cause.__cause__
+        if isinstance(cause, asyncpg.TransactionRollbackError):
+            raise Unavailable("changes of the same things got in each other's way; try again", retry_after=1) from cause
         if cause is not None:
             raise Unavailable("the database cannot be reached right now") from cause
 

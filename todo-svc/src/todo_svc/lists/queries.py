@@ -96,7 +96,7 @@ class ListQueries:
 def existing(row: Any) -> TodoList:
     """The list of a row, or the 404 that says nothing about other people's."""
     if row is None:
-        raise NotFound("there is no such list", code="LIST_NOT_FOUND")
+        raise missing()
     return _list(row)
 
 
@@ -116,3 +116,8 @@ def _list(row: Any) -> TodoList:
         return item
     page = POSITION.page([todo_of(todo) for todo in row[6]], MAXIMUM, lambda todo: (todo.position, todo.id))
     return msgspec.structs.replace(item, todos=page.items, todos_next_cursor=page.next_cursor)
+
+
+def missing() -> NotFound:
+    """It is not there, or somebody else's."""
+    return NotFound("there is no such list", code="LIST_NOT_FOUND")

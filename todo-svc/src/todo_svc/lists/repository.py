@@ -9,11 +9,11 @@ import msgspec
 from uuid_utils.compat import uuid7
 
 from common.database import Statements, Transactions
-from common.errors import Conflict, PreconditionFailed
+from common.errors import Conflict, PreconditionFailed, ServiceError
 from common.http.etag import Tags, require, version_tag
 from common.sql import ME, Owned
 from todo_svc.erasure import refusing_erased
-from todo_svc.lists.queries import COLUMNS, ListQueries, existing
+from todo_svc.lists.queries import COLUMNS, ListQueries, existing, missing
 from todo_svc.lists.schemas import CreateList, TodoList, UpdateList
 from todo_svc.retention import DUE, KEPT
 
@@ -82,7 +82,7 @@ class ListRepository:
             async with self._database.owned(self._owner) as transaction:
                 row = await transaction.row(*_update(self._owner, list_id, changes, if_match))
                 if row is None:
-                    raise await self._refusal(transaction, list_id)
+                    raise await self._refusal(transaction, list_id, if_match)
         except asyncpg.UniqueViolationError:
             raise taken() from None
         return existing(row)
@@ -98,12 +98,14 @@ class ListRepository:
         versions = if_match and if_match.versions
         async with self._database.owned(self._owner) as transaction:
             if await transaction.row(_LOCK, self._owner, list_id, versions) is None:
-                raise await self._refusal(transaction, list_id)
+                raise await self._refusal(transaction, list_id, if_match)
             await transaction.rows(_DELETE_TODOS, self._owner, list_id)
             await transaction.rows(_DELETE, self._owner, list_id, self._kept)
 
-    async def _refusal(self, transaction: Statements, list_id: UUID) -> PreconditionFailed:
-        """Why no row was changed: it is not there, which raises, or it is in another state."""
+    async def _refusal(self, transaction: Statements, list_id: UUID, if_match: Tags | None) -> ServiceError:
+        """Why no row was changed: it was not there, whatever has come since, or it is in another state."""
+        if if_match is None or if_match.anything:
+            return missing()
         item = await ListQueries(transaction, self._owner).one(list_id)
         return PreconditionFailed(version_tag(item.version), item)
 

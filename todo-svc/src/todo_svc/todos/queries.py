@@ -78,7 +78,7 @@ class TodoQueries:
 def existing(row: Any) -> Todo:
     """The todo of a row, or the 404 that says nothing about other people's."""
     if row is None:
-        raise NotFound("there is no such todo", code="TODO_NOT_FOUND")
+        raise missing()
     return todo_of(row)
 
 
@@ -120,3 +120,8 @@ def _page(rows: Sequence[Any], limit: int, order: Keyset) -> Page[Todo]:
 def _sortable(value: Any) -> Any:
     """What a cursor keeps of a value: a priority's rank, anything else as it is."""
     return value.rank if hasattr(value, "rank") else value
+
+
+def missing() -> NotFound:
+    """It is not there, or somebody else's."""
+    return NotFound("there is no such todo", code="TODO_NOT_FOUND")

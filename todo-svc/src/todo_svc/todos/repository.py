@@ -10,14 +10,14 @@ from uuid_utils.compat import uuid7
 
 from common.database import Statements, Transactions
 from common.dto import FieldError
-from common.errors import NotFound, PreconditionFailed, Unprocessable
+from common.errors import NotFound, PreconditionFailed, ServiceError, Unprocessable
 from common.http.etag import Tags, require, version_tag
 from common.http.strict import within_reason
 from common.sql import ME, Owned, owned
 from todo_svc.retention import DUE, KEPT
 from todo_svc.todos import ordering
 from todo_svc.todos.ordering import GAP, Wish
-from todo_svc.todos.queries import COLUMNS, TodoQueries, existing
+from todo_svc.todos.queries import COLUMNS, TodoQueries, existing, missing
 from todo_svc.todos.schemas import CreateTodo, Todo, UpdateTodo
 
 _PLACES: Final = ("position", "before", "after")
@@ -87,7 +87,7 @@ class TodoRepository:
             await self._settle(transaction, todo_id, given)
             row = await transaction.row(*_update(self._owner, todo_id, given, if_match))
             if row is None:
-                raise await self._refusal(transaction, todo_id)
+                raise await self._refusal(transaction, todo_id, if_match)
         return existing(row)
 
     async def delete(self, todo_id: UUID, if_match: Tags | None = None) -> None:
@@ -101,7 +101,7 @@ class TodoRepository:
         versions = if_match and if_match.versions
         async with self._database.owned(self._owner) as transaction:
             if await transaction.row(_DELETE, self._owner, todo_id, self._kept, versions) is None:
-                raise await self._refusal(transaction, todo_id)
+                raise await self._refusal(transaction, todo_id, if_match)
 
     async def _settle(self, transaction: Statements, todo_id: UUID, given: dict[str, Any]) -> None:
         """Lock the list it is to stand in, and turn `before` and `after` into a position."""
@@ -112,7 +112,7 @@ class TodoRepository:
         if list_id is None:
             row = await transaction.row(_LIST_OF, self._owner, todo_id)
             if row is None:
-                raise await self._refusal(transaction, todo_id)
+                raise missing()
             list_id = row["list_id"]
         # Wishes for the same list wait for each other; a new todo at its end waits for neither.
         strength = "NO KEY UPDATE" if side else "KEY SHARE"
@@ -122,8 +122,10 @@ class TodoRepository:
             wish = Wish(todo_id=todo_id, list_id=list_id, side=side, anchor=given.pop(side))
             given["position"] = await ordering.place(transaction, self._owner, wish)
 
-    async def _refusal(self, transaction: Statements, todo_id: UUID) -> PreconditionFailed:
-        """Why no row was changed: it is not there, which raises, or it is in another state."""
+    async def _refusal(self, transaction: Statements, todo_id: UUID, if_match: Tags | None) -> ServiceError:
+        """Why no row was changed: it was not there, whatever has come since, or it is in another state."""
+        if if_match is None or if_match.anything:
+            return missing()
         todo = await TodoQueries(transaction, self._owner).one(todo_id)
         return PreconditionFailed(version_tag(todo.version), todo)
 
