@@ -35,13 +35,13 @@ HAVING (min(changes.seq), max(changes.seq), count(DISTINCT changes.seq), count(*
 IS DISTINCT FROM (1, owners.seq, owners.seq, owners.seq)
 """
 UNLIKE = """
-SELECT id FROM todos FULL JOIN todo_search s ON s.todo_id = id
+SELECT todo_id FROM todos FULL JOIN todo_search s ON s.todo_id = todos.id
 WHERE (s.owner_id, s.created_at, s.content, s.description, s.labels) IS DISTINCT FROM
       (todos.owner_id, todos.created_at, search_fold(todos.content), search_fold(coalesce(todos.description, '')),
        todos.labels)
 """
 STRAY = """
-SELECT id FROM todos JOIN lists l ON l.id = list_id WHERE (l.owner_id, l.created_at < todos.created_at,
+SELECT todos.id FROM todos JOIN lists l ON l.id = list_id WHERE (l.owner_id, l.created_at < todos.created_at,
     todos.created_at <= todos.updated_at, todos.updated_at <= now(), (todos.completed_at IS NULL) = (todos.version = 1))
 IS DISTINCT FROM (todos.owner_id, true, true, true, true)
 """

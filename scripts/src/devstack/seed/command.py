@@ -126,7 +126,8 @@ def _show(report: Report, options: Options) -> None:
         table.add_row(account.email, account.password)
     console = Console()
     console.print(table)
-    for verb, counts in (("created", report.created), ("already there", report.existing)):
+    counted = [("created", report.created), ("already there", report.existing)]
+    for verb, counts in counted[:1] if options.bulk else counted:
         console.print(verb, ", ".join(f"{count:,} {kind}" for kind, count in counts.items()), highlight=False)
     done = f"{sum(report.created.values()):,} rows" if options.bulk else f"{report.requests:,} requests"
     console.print(f"{done} in {report.seconds:.1f} s", highlight=False)
