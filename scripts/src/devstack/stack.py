@@ -30,7 +30,7 @@ FOLLOW_EVERY = 0.2
 def main(argv: list[str]) -> int:
     """Carry out one command; 0 when it is done."""
     options = _parser().parse_args(argv)
-    folder = options.data.absolute() if options.data else _running_folder()
+    folder = options.data.absolute() if options.data else running_folder()
     command: Callable[[argparse.Namespace, Path], None] = options.run
     command(options, folder)
     return 0
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _running_folder() -> Path:
+def running_folder() -> Path:
     """The data folder of the one stack that runs; notes of stacks that are gone are cleared away."""
     running = []
     for note in sorted(places.RUN.glob("*.stack")):

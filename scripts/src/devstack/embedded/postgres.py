@@ -214,6 +214,11 @@ class Postgres(Server):
                 lock.unlink()
 
 
+def superuser(dsn: str) -> str:
+    """A service's address for the superuser instead, who has the same password."""
+    return dsn.replace(f"://{SERVICES}:", f"://{USER}:", 1)
+
+
 def _reason(log: str) -> str:
     lines = [line for line in log.splitlines() if any(reason in line for reason in REASONS)]
     text = lines[-1] if lines else "it said nothing"

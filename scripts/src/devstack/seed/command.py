@@ -10,13 +10,16 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
+from devstack.processes import StackError
+from devstack.seed import bulk
 from devstack.seed.api import Api
 from devstack.seed.content import Account, Content
 from devstack.seed.options import Options, UsageError, parse
 from devstack.seed.progress import Bar, Lines, Progress, Silent
-from devstack.seed.seeder import Seeder
+from devstack.seed.seeder import KINDS, Seeder
 from devstack.seed.service import SeedError
 
+STOPPED = ("stopped; run the same command again to finish", "stopped; what is loaded so far is whole")
 SHOWN = 10  # users whose credentials are shown at the end
 
 
@@ -34,11 +37,14 @@ def main(argv: list[str]) -> int:
     """Run `seed`; returns 0, 2 for a wrong option or a service that is away, 130 after Ctrl-C."""
     try:
         options = parse(argv)
-        report = asyncio.run(_seed(options))
-    except (UsageError, SeedError) as error:
+    except UsageError as error:
+        return _failed(str(error), 2)
+    try:
+        report = asyncio.run(_load(options) if options.bulk else _seed(options))
+    except (SeedError, StackError) as error:
         return _failed(str(error), 2)
     except KeyboardInterrupt:
-        return _failed("stopped; run the same command again to finish", 130)
+        return _failed(STOPPED[options.bulk], 130)
     if options.json:
         print(msgspec.json.encode(report).decode())
     else:
@@ -69,6 +75,32 @@ async def seed(options: Options, client: httpx.AsyncClient, progress: Progress) 
     )
 
 
+async def _load(options: Options) -> Report:
+    return await load(options, bulk.find(options), _progress(options))
+
+
+async def load(options: Options, databases: bulk.Databases, progress: Progress) -> Report:
+    """Add that many users with all they have, past the services.
+
+    Raises:
+        SeedError: PostgreSQL is away, or will not have it.
+
+    """
+    started = time.monotonic()
+    loader, people = bulk.Loader(databases, progress), bulk.People(options)
+    with bulk.refused():
+        async with databases.claimed() as first:
+            with progress:
+                await loader.run(people, first)
+    return Report(
+        users=[people.account(number) for number in range(first, first + min(options.users, SHOWN))],
+        created=loader.created,
+        existing=dict.fromkeys(KINDS, 0),
+        seconds=round(time.monotonic() - started, 3),
+        requests=0,
+    )
+
+
 async def _seed(options: Options) -> Report:
     limits = httpx.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
     # trust_env: a proxy set in the environment would be asked for 127.0.0.1 as well
@@ -94,9 +126,11 @@ def _show(report: Report, options: Options) -> None:
         table.add_row(account.email, account.password)
     console = Console()
     console.print(table)
-    for verb, counts in (("created", report.created), ("already there", report.existing)):
+    counted = [("created", report.created), ("already there", report.existing)]
+    for verb, counts in counted[:1] if options.bulk else counted:
         console.print(verb, ", ".join(f"{count:,} {kind}" for kind, count in counts.items()), highlight=False)
-    console.print(f"{report.requests:,} requests in {report.seconds:.1f} s", highlight=False)
+    done = f"{sum(report.created.values()):,} rows" if options.bulk else f"{report.requests:,} requests"
+    console.print(f"{done} in {report.seconds:.1f} s", highlight=False)
 
 
 def _failed(line: str, code: int) -> int:

@@ -53,10 +53,13 @@ class Content:
 
     def account(self, user: int) -> Account:
         """The credentials of user number `user`; the position in the e-mail keeps namesakes apart."""
+        email = f"{self.name(user)}.{user + 1}@example.com"
+        return Account(email, self.password(email))
+
+    def name(self, user: int) -> str:
+        """First and last name as an e-mail address holds them; others may have the same."""
         self._seeded("account", user)
-        name = f"{self._faker.first_name()}.{self._faker.last_name()}".lower()
-        email = f"{name}.{user + 1}@example.com"
-        return Account(email, self._password(email))
+        return f"{self._faker.first_name()}.{self._faker.last_name()}".lower()
 
     def todo_list(self, user: int, position: int) -> ListDraft:
         """A list of a user; titles never repeat within one user."""
@@ -79,6 +82,12 @@ class Content:
         )
         return draft, _happens(random, 0.35)
 
+    def password(self, email: str) -> str:
+        """Twenty characters no list of weak passwords holds, the same at every run."""
+        digest = hashlib.sha256(f"gatehouse seed {self._seed} {email}".encode()).digest()
+        text = base64.b32encode(digest).decode().lower()
+        return "-".join(text[start : start + 5] for start in range(0, 20, 5))
+
     def _theme(self, user: int, position: int) -> tuple[str, int]:
         """The subject of a list, in an order of the user's own, and how often it came before."""
         turn, place = divmod(position, len(THEMES))
@@ -99,12 +108,6 @@ class Content:
         self._faker.seed_instance(f"{self._seed}/{place}")
         source: Random = self._faker.random
         return source
-
-    def _password(self, email: str) -> str:
-        """Twenty characters no list of weak passwords holds, the same at every run."""
-        digest = hashlib.sha256(f"gatehouse seed {self._seed} {email}".encode()).digest()
-        text = base64.b32encode(digest).decode().lower()
-        return "-".join(text[start : start + 5] for start in range(0, 20, 5))
 
 
 def _happens(random: Random, share: float) -> bool:

@@ -20,8 +20,8 @@ class Progress(Protocol):
         """Stop showing."""
         ...
 
-    def advance(self) -> None:
-        """One more object is as it should be."""
+    def advance(self, count: int = 1) -> None:
+        """So many more objects are as they should be."""
         ...
 
     def notice(self, line: str) -> None:
@@ -39,7 +39,7 @@ class Silent:
     def __exit__(self, *_failure: object) -> None:
         """Nothing to stop."""
 
-    def advance(self) -> None:
+    def advance(self, count: int = 1) -> None:
         """Nothing to show."""
 
     def notice(self, line: str) -> None:
@@ -58,16 +58,16 @@ class Lines(Silent):
         self._started = self._last = time.monotonic()
         self._told = ""
 
-    def advance(self) -> None:
+    def advance(self, count: int = 1) -> None:
         """Count, and print where a line is due."""
-        self._done += 1
+        self._done += count
         now = time.monotonic()
-        tenth = self._done * 10 // self._total > (self._done - 1) * 10 // self._total
+        tenth = self._done * 10 // self._total > (self._done - count) * 10 // self._total
         if tenth or now - self._last >= self.SILENCE:
             self._last = now
             rate = self._done / max(now - self._started, 0.001)
             left = (self._total - self._done) / rate
-            self._print(f"{self._done:,} of {self._total:,}, {rate:.0f}/s, {left:.0f} s left")
+            self._print(f"{self._done:,} of {self._total:,}, {rate:,.0f}/s, {left:.0f} s left")
 
     def notice(self, line: str) -> None:
         """Print it, once in a row."""
@@ -103,9 +103,9 @@ class Bar:
         """Leave it as it stands."""
         self._bar.stop()
 
-    def advance(self) -> None:
+    def advance(self, count: int = 1) -> None:
         """Move on."""
-        self._bar.advance(self._task)
+        self._bar.advance(self._task, count)
 
     def notice(self, line: str) -> None:
         """Print it above the bar, once in a row."""
@@ -120,4 +120,4 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Nothing before there is anything to divide."""
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:.0f}/s" if speed else "")
+        return Text(f"{speed:,.0f}/s" if speed else "")
