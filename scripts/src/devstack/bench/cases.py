@@ -1,5 +1,6 @@
 """What is measured: each case with the service it drives and the requests it sends."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import count, repeat
 from urllib.parse import urlencode
@@ -19,6 +20,7 @@ from devstack.up.service import Service
 
 OPEN, KNOWN = "hello, guard off", "hello, new session, Redis"
 READ, CREATE, ME = "read, guard off", "create, guard off", "/me, quiet"
+PAGE, TODO, INSERT = "page, bare", "todo, bare", "create, bare"
 MANY = 32  # connections
 FEW = 8  # for what is slow: more would wait for each other, past the time the guard gives user-svc to answer
 FASTEST = 8000  # sessions a second that a case of new sessions could at most use up
@@ -47,6 +49,13 @@ class Case(Struct, frozen=True, kw_only=True):
     baseline: str | None = READ
     connections: int = MANY
     beside: "Case | None" = None
+
+
+def chosen(every: list[Case], pattern: str) -> list[Case]:
+    """Those whose name it is found in, and the baselines they are compared with."""
+    names = {case.name for case in every if re.search(pattern, case.name)}
+    names |= {case.baseline for case in every if case.name in names and case.baseline}
+    return [case for case in every if case.name in names]
 
 
 def cases(bed: Bed) -> list[Case]:
@@ -80,6 +89,12 @@ def cases(bed: Bed) -> list[Case]:
         ),
         Case(name=CREATE, service=bed.unguarded, prepare=work.create, expect=created, baseline=None),
         Case(name="create, same session", service=guarded, prepare=work.create, expect=created, baseline=CREATE),
+        Case(name=PAGE, service=bed.raw, prepare=work.read, baseline=None),
+        Case(name="page, guarded", service=guarded, prepare=work.read, baseline=PAGE),
+        Case(name=TODO, service=bed.raw, prepare=work.read_one, baseline=None),
+        Case(name="todo, guarded", service=guarded, prepare=work.read_one, baseline=TODO),
+        Case(name=INSERT, service=bed.raw, prepare=work.create, expect=created, baseline=None),
+        Case(name="create, guarded", service=guarded, prepare=work.create, expect=created, baseline=INSERT),
         login,
         Case(name=ME, service=bed.login_svc, prepare=work.me, baseline=None, connections=FEW),
         Case(
@@ -121,6 +136,10 @@ class Work:
     async def read(self, _span: Span) -> Iterator[bytes]:
         """The same session over and over."""
         return repeat(_request("GET", self._path, self._bed.login()))
+
+    async def read_one(self, _span: Span) -> Iterator[bytes]:
+        """One todo, by the same session over and over."""
+        return repeat(_request("GET", f"/todos/{self._bed.todo_id}", self._bed.login()))
 
     async def read_primed(self, span: Span) -> Iterator[bytes]:
         """As `greet_primed`."""
