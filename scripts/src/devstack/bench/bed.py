@@ -5,12 +5,14 @@ import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from uuid import UUID
 
 import asyncpg
 import httpx
 
 from common.testing import random_keys
 from devstack.bench.bare.app import FORGETFUL
+from devstack.bench.crowd import crowd
 from devstack.bench.cores import Cores, on
 from devstack.bench.unguarded.app import OWNER
 from devstack.embedded import Postgres, Valkey
@@ -41,7 +43,7 @@ class Bed:
         self.bare = Service("devstack.bench.bare", folder, free_port(), 1)
         self.forgetful = Service("devstack.bench.bare", folder / "forgetful", free_port(), 1)
         self.raw = Service("devstack.bench.raw", folder, free_port(), 1)
-        self.owner = self.list_id = self.todo_id = ""
+        self.owner = self.list_id = self.long_id = self.todo_id = ""
         self._cores = cores
         self._started: list[Server] = []
 
@@ -95,6 +97,7 @@ class Bed:
             todo = {"content": f"Todo {number}", "description": "Something to read"}
             made = _ask(self.todo_svc, f"/lists/{self.list_id}/todos", json=todo, headers=_bearer(token))
         self.todo_id = str(made["id"])
+        self.long_id = str(asyncio.run(crowd(self.postgres.admin_dsn("todo_svc"), UUID(self.owner))))
 
     def _up(self, *servers: Server) -> None:
         for server in servers:
