@@ -5,12 +5,14 @@ import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from uuid import UUID
 
 import asyncpg
 import httpx
 
 from common.testing import random_keys
 from devstack.bench.bare.app import FORGETFUL
+from devstack.bench.crowd import crowd
 from devstack.bench.cores import Cores, on
 from devstack.bench.unguarded.app import OWNER
 from devstack.embedded import Postgres, Valkey
@@ -40,7 +42,8 @@ class Bed:
         self.unguarded = Service("devstack.bench.unguarded", folder, free_port(), 1)
         self.bare = Service("devstack.bench.bare", folder, free_port(), 1)
         self.forgetful = Service("devstack.bench.bare", folder / "forgetful", free_port(), 1)
-        self.owner = self.list_id = ""
+        self.raw = Service("devstack.bench.raw", folder, free_port(), 1)
+        self.owner = self.list_id = self.long_id = self.todo_id = ""
         self._cores = cores
         self._started: list[Server] = []
 
@@ -82,16 +85,19 @@ class Bed:
         account = {"email": EMAIL, "password": PASSWORD}
         self.owner = str(_ask(self.user_svc, "/auth/register", json=account)["id"])
         self.unguarded.environment = self._environment("todo_svc") | {OWNER: self.owner}
+        self.raw.environment = self.unguarded.environment
         self.login_svc.environment = self._environment("user_svc")
         self.bare.environment = self._environment("todo_svc")
         self.forgetful.environment = self.bare.environment | {FORGETFUL: "yes"}
         with on(self._cores.measured):
-            self._up(self.todo_svc, self.unguarded, self.login_svc, self.bare, self.forgetful)
+            self._up(self.todo_svc, self.unguarded, self.login_svc, self.bare, self.forgetful, self.raw)
         token = self.login()
         self.list_id = self.new_list("Read", token)
         for number in range(TODOS):
             todo = {"content": f"Todo {number}", "description": "Something to read"}
-            _ask(self.todo_svc, f"/lists/{self.list_id}/todos", json=todo, headers=_bearer(token))
+            made = _ask(self.todo_svc, f"/lists/{self.list_id}/todos", json=todo, headers=_bearer(token))
+        self.todo_id = str(made["id"])
+        self.long_id = str(asyncio.run(crowd(self.postgres.admin_dsn("todo_svc"), UUID(self.owner))))
 
     def _up(self, *servers: Server) -> None:
         for server in servers:

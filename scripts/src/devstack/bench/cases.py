@@ -1,5 +1,6 @@
 """What is measured: each case with the service it drives and the requests it sends."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import count, repeat
 from urllib.parse import urlencode
@@ -14,11 +15,14 @@ from common.auth import KeyRing
 from common.auth.standing import key
 from common.testing import mint_token, session_of
 from devstack.bench.bed import EMAIL, PASSWORD, TODOS, Bed
+from devstack.bench.crowd import cursor
 from devstack.bench.load import Expect, Span
 from devstack.up.service import Service
 
 OPEN, KNOWN = "hello, guard off", "hello, new session, Redis"
 READ, CREATE, ME = "read, guard off", "create, guard off", "/me, quiet"
+PAGE, TODO, INSERT = "page, bare", "todo, bare", "create, bare"
+FIRST = "page, guarded, of 100,100"
 MANY = 32  # connections
 FEW = 8  # for what is slow: more would wait for each other, past the time the guard gives user-svc to answer
 FASTEST = 8000  # sessions a second that a case of new sessions could at most use up
@@ -47,6 +51,13 @@ class Case(Struct, frozen=True, kw_only=True):
     baseline: str | None = READ
     connections: int = MANY
     beside: "Case | None" = None
+
+
+def chosen(every: list[Case], pattern: str) -> list[Case]:
+    """Those whose name it is found in, and the baselines they are compared with."""
+    names = {case.name for case in every if re.search(pattern, case.name)}
+    names |= {case.baseline for case in every if case.name in names and case.baseline}
+    return [case for case in every if case.name in names]
 
 
 def cases(bed: Bed) -> list[Case]:
@@ -80,6 +91,14 @@ def cases(bed: Bed) -> list[Case]:
         ),
         Case(name=CREATE, service=bed.unguarded, prepare=work.create, expect=created, baseline=None),
         Case(name="create, same session", service=guarded, prepare=work.create, expect=created, baseline=CREATE),
+        Case(name=PAGE, service=bed.raw, prepare=work.read, baseline=None),
+        Case(name="page, guarded", service=guarded, prepare=work.read, baseline=PAGE),
+        Case(name=FIRST, service=guarded, prepare=work.read_first, baseline=None),
+        Case(name="page, guarded, at 100,000", service=guarded, prepare=work.read_deep, baseline=FIRST),
+        Case(name=TODO, service=bed.raw, prepare=work.read_one, baseline=None),
+        Case(name="todo, guarded", service=guarded, prepare=work.read_one, baseline=TODO),
+        Case(name=INSERT, service=bed.raw, prepare=work.create, expect=created, baseline=None),
+        Case(name="create, guarded", service=guarded, prepare=work.create, expect=created, baseline=INSERT),
         login,
         Case(name=ME, service=bed.login_svc, prepare=work.me, baseline=None, connections=FEW),
         Case(
@@ -101,6 +120,7 @@ class Work:
         self._keys = KeyRing.parse(bed.keys)
         self._titles = count(1)
         self._path = f"/lists/{bed.list_id}/todos?limit={TODOS}"
+        self._long = f"/lists/{bed.long_id}/todos?limit={TODOS}"
 
     async def greet_anybody(self, _span: Span) -> Iterator[bytes]:
         """What nobody is asked for, though a token is sent."""
@@ -121,6 +141,18 @@ class Work:
     async def read(self, _span: Span) -> Iterator[bytes]:
         """The same session over and over."""
         return repeat(_request("GET", self._path, self._bed.login()))
+
+    async def read_first(self, _span: Span) -> Iterator[bytes]:
+        """The first page of a long list."""
+        return repeat(_request("GET", self._long, self._bed.login()))
+
+    async def read_deep(self, _span: Span) -> Iterator[bytes]:
+        """A page of it behind 100,000 todos."""
+        return repeat(_request("GET", f"{self._long}&cursor={cursor()}", self._bed.login()))
+
+    async def read_one(self, _span: Span) -> Iterator[bytes]:
+        """One todo, by the same session over and over."""
+        return repeat(_request("GET", f"/todos/{self._bed.todo_id}", self._bed.login()))
 
     async def read_primed(self, span: Span) -> Iterator[bytes]:
         """As `greet_primed`."""

@@ -2,6 +2,7 @@
 
 import argparse
 import platform
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from devstack.bench.bed import Bed
-from devstack.bench.cases import FEW, MANY, cases
+from devstack.bench.cases import FEW, MANY, cases, chosen
 from devstack.bench.cores import Cores, on, split
 from devstack.bench.load import LoadError, Span
 from devstack.bench.measure import Row, measure
@@ -33,6 +34,7 @@ class Options(Struct, frozen=True):
     seconds: float
     rounds: int
     json: bool
+    only: str
 
 
 class Result(Struct, frozen=True):
@@ -82,6 +84,7 @@ def parse(argv: list[str]) -> Options:
     parser.add_argument("--seconds", type=_duration, default=3, metavar="N", help="of each run (3)")
     parser.add_argument("--rounds", type=between(1, 99), default=3, metavar="N", help="runs of each case (3)")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end and nothing else")
+    parser.add_argument("--only", type=_pattern, default="", metavar="PATTERN", help="cases whose name it is found in")
     return Options(**vars(parser.parse_args(argv)))
 
 
@@ -94,6 +97,14 @@ def _duration(text: str) -> float:
     if not SHORTEST <= seconds <= LONGEST:
         raise argparse.ArgumentTypeError(f"must be a number from {SHORTEST:g} to {LONGEST:g}")
     return seconds
+
+
+def _pattern(text: str) -> str:
+    """The type of an option that takes a regular expression."""
+    try:
+        return re.compile(text).pattern
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"is no regular expression: {error}") from None
 
 
 def run(options: Options) -> Result:
@@ -109,7 +120,7 @@ def run(options: Options) -> Result:
         _tell("starting PostgreSQL, Valkey and the services...")
         with Bed(Path(folder), cores) as bed, on(cores.others):
             span = Span(min(WARMUP, options.seconds / 2), options.seconds)
-            rows = uvloop.run(measure(cases(bed), span, options.rounds, _tell))
+            rows = uvloop.run(measure(chosen(cases(bed), options.only), span, options.rounds, _tell))
     return _result(options, cores, rows)
 
 

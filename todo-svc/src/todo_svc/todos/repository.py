@@ -25,7 +25,7 @@ _PLACES: Final = ("position", "before", "after")
 _END = f"""coalesce((
     SELECT max(o.position) FROM todos o WHERE o.owner_id = $1 AND o.list_id = {{}} AND o.deleted_at IS NULL
 ), 0) + {GAP}"""  # noqa: S608
-_INSERT = f"""
+INSERT = f"""
 INSERT INTO todos (owner_id, id, list_id, content, description, priority, due_at, labels, position)
 SELECT $1, $2, l.id, $4, $5, $6, $7, $8, {_END.format("l.id")} FROM {ME} CROSS JOIN LATERAL (
     SELECT id FROM lists WHERE {owned()} AND id = $3 AND deleted_at IS NULL LIMIT 1 FOR KEY SHARE
@@ -62,7 +62,7 @@ class TodoRepository:
         due_at = new.due_at and within_reason(new.due_at, "body.due_at")
         values = new.content, new.description, new.priority.rank, due_at, _unique(new.labels)
         try:
-            row = await self._database.row(_INSERT, self._owner, uuid7(), list_id, *values)
+            row = await self._database.row(INSERT, self._owner, uuid7(), list_id, *values)
         except asyncpg.ForeignKeyViolationError:  # the list was purged meanwhile
             row = None
         if row is None:
