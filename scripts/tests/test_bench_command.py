@@ -93,9 +93,10 @@ def test_one_round_measures_everything(tmp_path: Path) -> None:
 
     rows = {row["case"]: row for row in json.loads(done.stdout)["cases"]}
     assert [name for name, row in rows.items() if row["ratio"] is None] == [
-        "hello, guard off", "read, guard off", "create, guard off", "/me, quiet",
+        "hello, guard off", "read, guard off", "create, guard off", "page, bare", "page, guarded, of 100,100",
+        "todo, bare", "create, bare", "/me, quiet",
     ]  # fmt: skip
-    assert len(rows) == 14
+    assert len(rows) == 22
     assert 0 < json.loads(done.stdout)["proof_us"] < 1000
     assert all(row["rps"] > 0 and 0 < row["p50_ms"] <= row["p99_ms"] for row in rows.values())
     assert [path.name for path in tmp_path.glob("gatehouse-bench-*")] == []

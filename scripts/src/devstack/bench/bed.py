@@ -12,8 +12,8 @@ import httpx
 
 from common.testing import random_keys
 from devstack.bench.bare.app import FORGETFUL
-from devstack.bench.crowd import crowd
 from devstack.bench.cores import Cores, on
+from devstack.bench.crowd import crowd
 from devstack.bench.unguarded.app import OWNER
 from devstack.embedded import Postgres, Valkey
 from devstack.ports import free_port

@@ -14,10 +14,7 @@ from todo_svc.todos.schemas import Priority, Status
 Search = Annotated[
     str | None,
     QueryParameter(
-        min_length=1,
-        max_length=200,
-        pattern=r"\S",
-        description="Stands in content or description, whatever its case and accents; spaces around it do not count",
+        min_length=1, max_length=200, description="Stands in content or description, whatever its case and accents"
     ),
 ]
 Label = Annotated[
@@ -50,7 +47,7 @@ def filters(
     return TodoFilters(
         status=status,
         priority=priority,
-        search=None if search is None else storable(search.strip(), place="query.search"),
+        search=None if search is None else storable(search, place="query.search"),
         labels=[storable(each, place="query.label") for each in label or ()],
         due_before=None if due_before is None else moment(due_before, "query.due_before"),
         due_after=None if due_after is None else moment(due_after, "query.due_after"),
