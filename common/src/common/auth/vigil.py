@@ -7,7 +7,7 @@ from common.auth.authenticator import Authenticator
 from common.auth.guard import bearer
 from common.errors import ServiceError
 
-EVERY: Final = 0.8  # seconds
+EVERY: Final = 0.4  # seconds
 
 
 class Vigil:
