@@ -9,6 +9,7 @@ import pytest
 from litestar import Litestar, get, post
 from litestar.di import NamedDependency
 from litestar.params import RawBody
+from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from common.auth import PUBLIC, Principal
@@ -38,6 +39,22 @@ async def test_dependencies_are_given_by_name(build: Build, auth: FakeAuthentica
 
     async with client_of(build(number, dependencies={"found": next_number}), token=auth.admit()) as client:
         assert [(await client.get("/number")).json() for _ in range(3)] == [0, 1, 2]
+
+
+def test_what_is_given_is_made_in_turn(build: Build) -> None:
+    """What a handler is given comes one after another, each behind what it needs itself; a task each costs more."""
+
+    @get("/sum", sync_to_thread=False)
+    def total(b: NamedDependency[int], a: NamedDependency[int], c: NamedDependency[int]) -> int:
+        return a + b + c
+
+    def given(b: NamedDependency[int]) -> int:
+        return b + 1
+
+    app = build(total, dependencies={"a": given, "b": lambda: 1, "c": lambda: 3})
+    routes = [route for route in app.routes if isinstance(route, HTTPRoute) and route.path == "/sum"]
+    _, model = routes[0].route_handler_map["GET"]
+    assert [[each.key for each in batch] for batch in model.dependency_batches] == [["b"], ["c"], ["a"]]
 
 
 class Resource:

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from common import housekeeping as sweeper
 from common.database import Database
 from common.testing import client_of, eventually
 from user_svc import housekeeping
@@ -124,7 +125,7 @@ async def test_rows_that_somebody_holds_are_left_for_the_next_time(pool: Databas
 
 async def test_a_sweep_that_fails_is_not_the_last(pool: Database, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes again and again, whatever went wrong."""
-    monkeypatch.setattr(housekeeping, "EVERY", 0.02)
+    monkeypatch.setattr(sweeper, "EVERY", 0.02)
     tries = 0
     sweep = Housekeeping.sweep
 

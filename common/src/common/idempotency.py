@@ -14,20 +14,29 @@ from common.database import Statements
 from common.errors import Conflict, Unprocessable
 
 RETRY_AFTER: Final = 1  # seconds
+KEPT: Final = "interval '24 hours'"
 _PURPOSE: Final = b"gatehouse idempotency key"
 
 # A key holds no space, so that no two pairs are one text. The seed keeps these locks apart from others of the database.
 _TAKE = "SELECT pg_try_advisory_xact_lock(hashtextextended($1::text || ' ' || $2::text, 24))"
-_FIND = """
+_FIND = f"""
 SELECT fingerprint, status, etag, body FROM idempotency_keys
-WHERE scope = $1 AND key = $2 AND created_at > now() - interval '24 hours'
-"""
+WHERE scope = $1 AND key = $2 AND created_at > now() - {KEPT}
+"""  # noqa: S608 - no value is in the text
 _KEEP = """
 INSERT INTO idempotency_keys (scope, key, fingerprint, status, etag, body) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (scope, key) DO UPDATE SET fingerprint = excluded.fingerprint, status = excluded.status,
     etag = excluded.etag, body = excluded.body, created_at = now()
 RETURNING 1
 """
+
+FORGET: Final = f"""
+WITH old AS (
+    SELECT scope, key FROM idempotency_keys WHERE created_at < now() - {KEPT} LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+DELETE FROM idempotency_keys AS k USING old WHERE k.scope = old.scope AND k.key = old.key RETURNING 1
+"""  # noqa: S608 - no value is in the text
+"""For a service's housekeeping: so many that nobody will repeat any more."""
 
 
 class Answer(Struct, frozen=True):

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
+from operator import attrgetter
 from typing import Any, Final
 
 from litestar import Litestar
 from litestar.di import Provide
+from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
 from common.auth.authenticator import Authenticator
@@ -65,6 +67,7 @@ def create_service(
         logging_config=None,
         debug=False,
     )
+    _take_turns(app)
     origins = [origin.reveal() for origin in settings.cors_origins]
     inner = app.asgi_handler
     for layer in reversed(layers):
@@ -72,6 +75,19 @@ def create_service(
     guarded = Guard(inner, auth, Demands(app.routes))
     app.asgi_handler = Edge(Cors(guarded, origins), access_log=_access_log(name, settings))
     return app
+
+
+def _take_turns(app: Litestar) -> None:
+    """Let what a handler is given be made one after another, whatever is needed by others first.
+
+    For what does not depend on each other Litestar starts a task each, which costs more than all of the handler.
+    """
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            for _, model in route.route_handler_map.values():
+                model.dependency_batches = [
+                    {each} for batch in model.dependency_batches for each in sorted(batch, key=attrgetter("key"))
+                ]
 
 
 def _access_log(name: str, settings: Settings) -> AccessLog | None:

@@ -37,6 +37,19 @@ async def test_it_asks_no_more_than_once_in_a_while() -> None:
     assert authenticator.asked == 0
 
 
+async def test_it_says_how_long_it_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for something else waits no longer than until the caller is to be judged."""
+    now = 100.0
+    monkeypatch.setattr(vigil, "monotonic", lambda: now)
+    caller = watch(authenticator := Counting(), authenticator.admit())
+    now += 0.3
+    assert caller.rest == pytest.approx(vigil.EVERY - 0.3)
+    now += vigil.EVERY
+    assert caller.rest == 0.0
+    assert (await caller.stands(), authenticator.asked) == (True, 1)
+    assert caller.rest == pytest.approx(vigil.EVERY)
+
+
 async def test_it_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once it is due; a session that has ended does not stand."""
     monkeypatch.setattr(vigil, "EVERY", 0.0)

@@ -1,18 +1,14 @@
 """Housekeeping: what lay in the trash for its time goes, and keys that nobody will repeat any more."""
 
-import asyncio
 from datetime import timedelta
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 from uuid import UUID
 
-import structlog
-
 from common.database import Database, Transaction
-from common.tasks import end
+from common.housekeeping import Sweeper
+from common.idempotency import FORGET
 from todo_svc.retention import KEPT
 
-EVERY: Final = 3600.0  # seconds
 BATCH: Final = 500  # rows that one transaction removes
 
 _DUE = "SELECT owner_id FROM owners WHERE purge_at < now() AND owner_id <> ALL($2) ORDER BY purge_at LIMIT $1"
@@ -39,33 +35,14 @@ UPDATE owners SET horizon = greatest(horizon, $3), purge_at = $2::interval + lea
     (SELECT min(deleted_at) FROM todos WHERE owner_id = $1 AND deleted_at IS NOT NULL)
 ) WHERE owner_id = $1
 """
-_KEYS = """
-WITH old AS (
-    SELECT scope, key FROM idempotency_keys WHERE created_at < now() - interval '24 hours'
-    LIMIT $1 FOR UPDATE SKIP LOCKED
-)
-DELETE FROM idempotency_keys AS k USING old WHERE k.scope = old.scope AND k.key = old.key RETURNING 1
-"""
-
-_log = structlog.get_logger()
 
 
-class Housekeeping:
+class Housekeeping(Sweeper):
     """Sweeps at start and every hour; processes that sweep at the same time take different rows."""
 
     def __init__(self, database: Database, *, kept: timedelta = KEPT) -> None:
         self._database = database
         self._kept = kept
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="housekeeping")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await end(self._task)
 
     async def sweep(self) -> None:
         """Owner by owner, batch by batch, until nothing is left that is over."""
@@ -75,7 +52,7 @@ class Housekeeping:
                 while await self._purge(owner):
                     pass
                 swept.append(owner)
-        while len(await self._database.rows(_KEYS, BATCH)) == BATCH:
+        while len(await self._database.rows(FORGET, BATCH)) == BATCH:
             pass
 
     async def _purge(self, owner: UUID) -> bool:
@@ -89,14 +66,6 @@ class Housekeeping:
             await transaction.rows(_CLOCK, owner)
             await transaction.rows(_NEXT, owner, self._kept, forgotten[0] if forgotten else 0)
         return BATCH in (len(todos), len(lists))
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.sweep()
-            except Exception as error:  # noqa: BLE001 - nobody would notice a broom that has broken
-                _log.warning("not swept", error=type(error).__name__)
-            await asyncio.sleep(EVERY)
 
 
 async def _ids(transaction: Transaction, statement: str, owner: UUID, kept: timedelta) -> list[UUID]:

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -12,7 +13,7 @@ from litestar import Litestar
 from litestar.types import ASGIApp
 
 from common.settings import load
-from common.testing import FakeAuthenticator
+from common.testing import FakeAuthenticator, a_user
 from todo_svc.app import create_app
 from todo_svc.settings import Settings
 
@@ -112,3 +113,9 @@ async def processes(
     settings = load(Settings, variables | {"REDIS_URL": redis_url})
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(running(create_app(settings, auth=authenticator))) for _ in range(2)]
+
+
+@pytest.fixture
+def token(authenticator: FakeAuthenticator, ann_id: UUID) -> str:
+    """Another of Ann's tokens, for her streams."""
+    return authenticator.admit(a_user(id=ann_id))

@@ -1,7 +1,6 @@
 """GET /events: changes as they are made, without a gap or a repeat, for as long as the caller may see them."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
@@ -13,8 +12,7 @@ import pytest
 from litestar import Litestar
 from redis.asyncio import Redis
 
-from common.settings import load
-from common.testing import FakeAuthenticator, FlakyTransport, a_user, eventually
+from common.testing import FakeAuthenticator, eventually
 from devstack.embedded import Valkey
 from todo_svc.app import create_app
 from todo_svc.settings import Settings
@@ -27,12 +25,6 @@ Sql = Callable[..., Awaitable[list[asyncpg.Record]]]
 Listen = Callable[..., AbstractAsyncContextManager[Any]]
 
 NEVER = 1000.0  # seconds
-
-
-@pytest.fixture
-def token(authenticator: FakeAuthenticator, ann_id: UUID) -> str:
-    """Another of Ann's tokens, for her streams."""
-    return authenticator.admit(a_user(id=ann_id))
 
 
 def caller(app: Litestar, token: str) -> httpx.AsyncClient:
@@ -209,44 +201,8 @@ async def test_one_reader_for_all_streams(
 async def test_silence_is_filled(app: Litestar, token: str, listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
     """A comment now and then keeps proxies from taking the connection for dead."""
     monkeypatch.setattr(feeds, "QUIET", 0.02)
-    monkeypatch.setattr(feeds, "EVERY", 0.01)
     async with listen(app, token) as listener:
         await eventually(lambda: listener.comments >= 2)
-
-
-async def test_a_token_that_is_not_good_any_more(
-    app: Litestar, authenticator: FakeAuthenticator, token: str, listen: Listen
-) -> None:
-    """The stream ends within a second, as a stream that is whole; another's goes on."""
-    other = authenticator.admit()
-    async with listen(app, token) as listener, listen(app, other) as stays:
-        del authenticator.principals[token]
-        started = time.perf_counter()
-        async with asyncio.timeout(5):
-            await listener.over.wait()
-        assert time.perf_counter() - started < 1
-        assert not stays.over.is_set()
-
-
-async def test_a_logout(
-    pair_variables: dict[str, str],
-    way: FlakyTransport,
-    running: Callable[[Litestar], Any],
-    user_svc: httpx.AsyncClient,
-    bearer: dict[str, str],
-    listen: Listen,
-) -> None:
-    """At user-svc, through the real guard: the stream of that session ends within a second."""
-    async with (
-        running(create_app(load(Settings, pair_variables), transport=way)) as app,
-        listen(app, bearer["Authorization"].removeprefix("Bearer ")) as listener,
-    ):
-        assert listener.status == 200
-        started = time.perf_counter()
-        assert (await user_svc.post("/auth/jwt/logout", headers=bearer)).status_code == 204
-        async with asyncio.timeout(5):
-            await listener.over.wait()
-        assert time.perf_counter() - started < 1
 
 
 async def test_another_process(

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-NAMES: Final = frozenset({b"authorization", b"origin", b"traceparent", b"x-request-id"})
+NAMES: Final = frozenset({b"authorization", b"idempotency-key", b"origin", b"traceparent", b"x-request-id"})
 HTTP: Final[Any] = "http"
 """The type of a scope that is a request; to compare with Litestar's enumeration takes four times as long."""
 _KEY: Final = "gatehouse.headers"

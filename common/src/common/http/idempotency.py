@@ -13,6 +13,7 @@ from common.auth.keys import KeyRing
 from common.database import Database, Transactions
 from common.dto import FieldError
 from common.errors import ServiceError, Unprocessable
+from common.http.headers import seen
 from common.http.problems import respond
 from common.idempotency import Answer, Keyed, fingerprints
 
@@ -30,13 +31,13 @@ def keyed(keys: KeyRing, scope: Scope, body: bytes) -> Keyed | None:
         Unprocessable: it cannot be one, or there are two.
 
     """
-    given = _given(scope)
-    if not given:
+    if HEADER not in (headers := seen(scope)):
         return None
-    if len(given) > 1 or not _KEY.fullmatch(given[0]):
+    given = headers[HEADER]
+    if given is None or not _KEY.fullmatch(given):
         error = FieldError("header.Idempotency-Key", "must be 1 to 255 visible ASCII characters, once")
         raise Unprocessable("the Idempotency-Key is not acceptable", errors=[error])
-    return Keyed(given[0].decode(), fingerprints(keys, str(scope.get("method")), scope["path"], body))
+    return Keyed(given.decode(), fingerprints(keys, str(scope.get("method")), scope["path"], body))
 
 
 def replayed(answer: Answer) -> Response[Any]:
@@ -65,8 +66,8 @@ class Idempotency:
         self.keys = keys
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Everything else passes, at the cost of three look-ups."""
-        if scope.get("method") == "POST" and scope.get("user") is not None and _given(scope):
+        """Everything else passes, at the cost of a look-up or three."""
+        if scope.get("method") == "POST" and scope.get("user") is not None and HEADER in seen(scope):
             return self._once(scope, receive, send)
         return self.app(scope, receive, send)
 
@@ -128,10 +129,6 @@ def _repeat(answer: Answer) -> list[Message]:
 def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
     tag = [(b"etag", answer.etag.encode())] if answer.etag else []
     return [(b"idempotency-replayed", b"true"), *tag]
-
-
-def _given(scope: Scope) -> list[bytes]:
-    return [value for name, value in scope["headers"] if name == HEADER]
 
 
 async def _read(receive: Receive, largest: int) -> list[Any]:

@@ -11,13 +11,13 @@ from msgspec import UNSET
 
 from common.database import Statements, Transactions
 from common.dto import FieldError
-from common.errors import NotFound, ServiceError
+from common.errors import ServiceError
 from todo_svc.bulk.schemas import CreateOperation, DeleteOperation, Operation, Result, UpdateOperation
+from todo_svc.lists import queries as lists
 from todo_svc.retention import DUE, KEPT
 from todo_svc.todos.ordering import LOCK
 from todo_svc.todos.repository import TodoRepository
 
-_LOCK_LIST: Final = "SELECT id FROM lists WHERE owner_id = $1 AND id = $2 AND deleted_at IS NULL FOR KEY SHARE"
 # Every list in which something is put or put in order.
 _LOCK_LISTS: Final = """
 SELECT id FROM lists WHERE owner_id = $1
@@ -94,8 +94,8 @@ class BulkRepository:
 
     async def _of_list(self, list_id: UUID, statement: str, *arguments: timedelta) -> int:
         async with self._database.owned(self._owner) as transaction:
-            if await transaction.row(_LOCK_LIST, self._owner, list_id) is None:
-                raise NotFound("there is no such list", code="LIST_NOT_FOUND")
+            if await transaction.row(lists.LOCK + "KEY SHARE", self._owner, list_id) is None:
+                raise lists.missing()
             row = await transaction.row(statement, self._owner, list_id, *arguments)
         return int(row[0]) if row else 0
 

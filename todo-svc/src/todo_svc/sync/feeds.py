@@ -1,6 +1,7 @@
 """Live changes: read once per owner and process, given to each of the owner's streams at its own pace."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -11,7 +12,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from common.auth.vigil import EVERY, Vigil
+from common.auth.vigil import Vigil
 from common.database import Database
 from common.errors import Gone, TooManyRequests, Unavailable
 from common.farewell import on_farewell
@@ -130,18 +131,19 @@ class Feeds:
             return
         with self._joined(owner, clock) as feed:
             yield b"retry: %d\nid: %d\n\n" % (RETRY, number)
-            quiet = 0.0
+            spoken = time.monotonic()
             while not (self._is_closed or feed.is_over) and await vigil.stands():
                 moved = feed.moved
                 try:
                     events, number = await feed.after(number)
                 except (Gone, Unavailable):  # the client comes again, and is told
                     return
-                if events or quiet >= QUIET:
+                silence = QUIET - (time.monotonic() - spoken)
+                if events or silence <= 0:
                     yield events or b":\n\n"
-                    quiet = 0.0
-                elif not await _set_within(moved, EVERY):
-                    quiet += EVERY
+                    spoken = time.monotonic()
+                else:
+                    await _set_within(moved, min(silence, vigil.rest))
 
     def _is_full(self, owner: UUID) -> bool:
         return owner in self._feeds and self._feeds[owner].streams >= STREAMS

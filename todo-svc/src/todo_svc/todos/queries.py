@@ -15,7 +15,7 @@ from todo_svc.todos.filters import POSITION, RELEVANCE, TodoFilters, Window, ord
 from todo_svc.todos.schemas import RANKS, Todo
 from todo_svc.todos.search import Search
 
-__all__ = ["COLUMNS", "FIRST", "ONE", "POSITION", "TodoQueries", "existing", "todo_of"]
+__all__ = ["COLUMNS", "ONE", "POSITION", "TodoQueries", "existing", "todo_of"]
 
 COLUMNS = (
     "id, list_id, content, description, priority, due_at, completed_at, position, created_at, updated_at, version,"
@@ -25,13 +25,6 @@ CREATED = order_of("created_at")
 
 ONE = confined(f"SELECT {COLUMNS} FROM todos WHERE {owned()} AND deleted_at IS NULL AND id = $2 LIMIT 1")  # noqa: S608 - no value is in the text
 _VERSION = confined(f"SELECT version FROM todos WHERE {owned()} AND deleted_at IS NULL AND id = $2 LIMIT 1")  # noqa: S608 - no value is in the text
-
-
-FIRST = clocked(
-    f"SELECT 0 AS class, {COLUMNS} FROM todos WHERE {owned()} AND list_id = $2 AND deleted_at IS NULL "  # noqa: S608 - no value is in the text
-    f"ORDER BY {CREATED.clause} LIMIT $3"
-)
-"""The first page of a list, in the order that nobody asked for: the statement that `page` sends most."""
 
 
 class TodoQueries:

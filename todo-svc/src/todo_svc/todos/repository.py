@@ -10,10 +10,11 @@ from uuid_utils.compat import uuid7
 
 from common.database import Statements, Transactions
 from common.dto import FieldError
-from common.errors import NotFound, PreconditionFailed, ServiceError, Unprocessable
+from common.errors import PreconditionFailed, ServiceError, Unprocessable
 from common.http.etag import Tags, require, version_tag
 from common.http.strict import within_reason
 from common.sql import ME, Owned, owned
+from todo_svc.lists import queries as lists
 from todo_svc.retention import DUE, KEPT
 from todo_svc.todos import ordering
 from todo_svc.todos.ordering import GAP, Wish
@@ -41,7 +42,6 @@ WITH gone AS (
 {DUE.format("$3")} FROM gone WHERE owner_id = $1 RETURNING gone.id
 """  # noqa: S608 - no value is in the text
 _LIST_OF = "SELECT list_id FROM todos WHERE owner_id = $1 AND id = $2 AND deleted_at IS NULL"
-_LOCK_LIST = "SELECT id FROM lists WHERE owner_id = $1 AND id = $2 AND deleted_at IS NULL FOR "
 
 
 class TodoRepository:
@@ -66,7 +66,7 @@ class TodoRepository:
         except asyncpg.ForeignKeyViolationError:  # the list was purged meanwhile
             row = None
         if row is None:
-            raise _no_list()
+            raise lists.missing()
         return existing(row)
 
     async def update(self, todo_id: UUID, change: UpdateTodo, if_match: Tags | None = None) -> Todo:
@@ -116,8 +116,8 @@ class TodoRepository:
             list_id = row["list_id"]
         # Wishes for the same list wait for each other; a new todo at its end waits for neither.
         strength = "NO KEY UPDATE" if side else "KEY SHARE"
-        if await transaction.row(_LOCK_LIST + strength, self._owner, list_id) is None:
-            raise _no_list()
+        if await transaction.row(lists.LOCK + strength, self._owner, list_id) is None:
+            raise lists.missing()
         if side:
             wish = Wish(todo_id=todo_id, list_id=list_id, side=side, anchor=given.pop(side))
             given["position"] = await ordering.place(transaction, self._owner, wish)
@@ -184,7 +184,3 @@ def _to_the_end(owned: Owned, list_id: UUID) -> str:
 
 def _unique(labels: list[str]) -> list[str]:
     return list(dict.fromkeys(labels))
-
-
-def _no_list() -> NotFound:
-    return NotFound("there is no such list", code="LIST_NOT_FOUND")

@@ -28,7 +28,6 @@ UPDATE todos SET deleted_at = NULL, deleted_with = NULL, version = version + 1, 
 WHERE owner_id = $1 AND list_id = $2 AND deleted_with = $2
 """
 _LIST_OF = "SELECT list_id FROM todos WHERE owner_id = $1 AND id = $2 AND deleted_at IS NOT NULL"
-_LOCK_LIST = "SELECT id FROM lists WHERE owner_id = $1 AND id = $2 AND deleted_at IS NULL FOR KEY SHARE"
 _TODO = f"""
 UPDATE todos SET deleted_at = NULL, deleted_with = NULL, version = version + 1, updated_at = now()
 WHERE owner_id = $1 AND id = $2 AND deleted_at IS NOT NULL RETURNING {todos.COLUMNS}
@@ -69,7 +68,7 @@ class TrashRepository:
         row = await transaction.row(_LIST_OF, self._owner, todo_id)
         if row is None:
             raise _not_there()
-        if await transaction.row(_LOCK_LIST, self._owner, row["list_id"]) is None:
+        if await transaction.row(lists.LOCK + "KEY SHARE", self._owner, row["list_id"]) is None:
             raise Conflict("its list is in the trash; restore that", code="LIST_IN_TRASH")
         row = await transaction.row(_TODO, self._owner, todo_id)
         if row is None:  # somebody was faster

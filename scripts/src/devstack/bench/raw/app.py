@@ -14,11 +14,13 @@ from common.dto import Page
 from common.settings import load
 from devstack.bench.unguarded.app import OWNER
 from todo_svc.settings import Settings
-from todo_svc.todos.queries import FIRST, ONE, todo_of
+from todo_svc.todos.filters import TodoFilters, Window
+from todo_svc.todos.queries import ONE, TodoQueries, todo_of
 from todo_svc.todos.repository import INSERT
 from todo_svc.todos.schemas import CreateTodo
 
 TODOS = 20
+OWNER_ID = UUID(int=0)  # whoever it is, the text is the same
 
 
 class Raw:
@@ -31,6 +33,7 @@ class Raw:
         self._decoder = msgspec.json.Decoder(CreateTodo)
         self._encode = msgspec.json.Encoder().encode
         self._pool: Any = None
+        self._first = ""
 
     async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[..., Any]) -> None:
         """Whatever is no list and no todo is the question whether it lives."""
@@ -51,7 +54,7 @@ class Raw:
 
     async def _page(self, list_id: UUID) -> bytes:
         async with self._pool.acquire() as connection:
-            rows = await connection.fetch(FIRST, self._owner, list_id, TODOS + 1)
+            rows = await connection.fetch(self._first, self._owner, list_id, TODOS + 1)
         return self._encode(Page([todo_of(row[2:]) for row in rows], None))
 
     async def _one(self, todo_id: UUID) -> bytes:
@@ -66,12 +69,36 @@ class Raw:
 
     async def _live(self, receive: Callable[[], Awaitable[Any]], send: Callable[..., Any]) -> None:
         await receive()
+        self._first = await page_statement()
         async with asyncpg.create_pool(
             self._dsn, min_size=0, max_size=self._size, timeout=CONNECT, command_timeout=STATEMENT, reset=_nothing
         ) as self._pool:
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+class Overheard(Exception):
+    """A statement that was about to be sent."""
+
+
+class Listener:
+    """A database that only tells what it was asked."""
+
+    async def rows(self, statement: str, *_: Any) -> Any:
+        """See `common.database.Statements`."""
+        raise Overheard(statement)
+
+    row = rows
+
+
+async def page_statement() -> str:
+    """What the service sends for the first page of a list."""
+    try:
+        await TodoQueries(Listener(), OWNER_ID).page(TodoFilters(), Window(limit=TODOS, cursor=None), OWNER_ID)
+    except Overheard as overheard:
+        return str(overheard)
+    raise AssertionError("no statement was sent")
 
 
 async def _nothing(_connection: Any) -> None:
