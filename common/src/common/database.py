@@ -184,7 +184,8 @@ class Database:
         if self._pool is None:
             raise Unavailable("the database pool is closed")
         with translated():
-            connection = await self._pool.acquire(timeout=WAIT)
+            async with asyncio.timeout(WAIT):  # the pool's own timeout would start a task for each request
+                connection = await self._pool.acquire()
             try:
                 yield connection
             finally:
