@@ -36,20 +36,20 @@ def everything() -> int:
     measured = Coverage(config_file=CONFIGURATION)
     measured.erase()
     measured.start()
-    code = side_by_side(f"not ({UNMEASURED})")
+    cores = os.cpu_count() or 1
+    code = side_by_side(f"not ({UNMEASURED})", cores + 1)  # a third of such a test is waiting
     measured.stop()
     measured.save()
     for name in [name for name in os.environ if name.startswith("COVERAGE_PROCESS")]:
         del os.environ[name]
-    code = side_by_side(UNMEASURED) or code
+    code = side_by_side(UNMEASURED, cores) or code  # these have busy processes of their own
     faulthandler.cancel_dump_traceback_later()
     return code or gate(Coverage(config_file=CONFIGURATION))
 
 
-def side_by_side(chosen: str) -> int:
-    """Run the tests of these marks in a process more than there are cores, up to four: a third of a test is waiting."""
-    workers = str(min(4, (os.cpu_count() or 1) + 1))
-    return int(pytest.main(["-n", workers, "--dist", "loadgroup", "-m", chosen]))
+def side_by_side(chosen: str, workers: int) -> int:
+    """Run the tests of these marks in so many processes, up to four."""
+    return int(pytest.main(["-n", str(min(4, workers)), "--dist", "loadgroup", "-m", chosen]))
 
 
 def gate(coverage: Coverage) -> int:
