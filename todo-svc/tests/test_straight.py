@@ -115,7 +115,7 @@ async def test_outage_is_told_alike(
         monkeypatch.setattr(Database, "rows", fail)
         monkeypatch.setattr(Database, "row", fail)
         for template in TEMPLATES:
-            asked = (path(template, [each[0] for each in ids.values()]), b"", [])
+            asked: Asked = (path(template, [each[0] for each in ids.values()]), b"", [])
             straight = await answered(app, token, *asked)
             assert straight == await answered(routed, token, *asked)
             assert straight[0] == status
