@@ -108,7 +108,9 @@ def _ground(settings: Settings) -> Ground:
     dsn, size, lifetime = settings.database_url.reveal(), settings.database_pool_size, settings.jwt_max_seconds
     database = Database(dsn, size=size, application=NAME)
     standing = StandingAuthority(connect(settings.redis_url), database, lifetime=lifetime)
-    limits = Limits(settings.throttle_account_per_minute, settings.throttle_address_per_minute)
+    limits = Limits(
+        settings.throttle_account_per_minute, settings.throttle_address_per_minute, settings.throttle_mails_per_hour
+    )
     return Ground(
         database,
         UnitOfWork(dsn, size=size, application=NAME),

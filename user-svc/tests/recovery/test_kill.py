@@ -52,14 +52,14 @@ async def log_in(client: httpx.AsyncClient, email: str) -> str:
 @asynccontextmanager
 async def unwritable(redis: Redis) -> AsyncIterator[None]:
     """Redis takes no write until the block ends; those of a client that has died by then it never does."""
-    await redis.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")
+    await redis.client_pause(60_000, all=False)
     yield
 
     async def alone() -> bool:
         return len(await redis.client_list()) == 1
 
     await eventually(alone)
-    await redis.execute_command("CLIENT", "UNPAUSE")
+    await redis.client_unpause()
 
 
 @pytest.mark.e2e
@@ -94,8 +94,8 @@ async def test_a_kill_between_commit_and_relay_loses_nothing(
         return not await rows("SELECT FROM outbox")
 
     await eventually(nothing_left)
-    [(_, fields), *_] = await redis.xrange(STREAM)
-    event = msgspec.json.decode(fields["event"], type=UserEvent)
+    stream: Any = await redis.xrange(STREAM)
+    event = msgspec.json.decode(stream[0][1]["event"], type=UserEvent)
     assert await redis.mget(buried) == [TOMBSTONE.decode()] * 2
     assert (event.type, event.user) == ("user.deleted", bob)
     assert [letter["To"] for letter in mail_server.letters] == [ANN]
