@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from common.errors import TooManyRequests
-from common.http.client import household
+from common.http.client import Client, household
 from common.telemetry.metrics import THROTTLED
 
 BUDGET: Final = 0.05  # seconds one look at Redis may take
@@ -131,3 +131,14 @@ class Throttle:
         while len(self._local) > LOCAL_KEYS:
             self._local.popitem(last=False)
         return 0.0
+
+
+class Tries(Struct, frozen=True):
+    """What a handler is given: the tries of the client whose request it is."""
+
+    throttle: Throttle
+    client: Client
+
+    async def count(self, purpose: str, account: str = "") -> None:
+        """Count one (see `Throttle.check`)."""
+        await self.throttle.check(purpose, account=account, address=self.client.address)
