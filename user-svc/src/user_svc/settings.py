@@ -95,6 +95,7 @@ class Settings(TokenSettings, frozen=True, kw_only=True):
     refresh_grace_seconds: Annotated[int, Meta(ge=0, le=60)] = 10
     throttle_account_per_minute: Annotated[int, Meta(ge=0, le=60_000)] = 10
     throttle_address_per_minute: Annotated[int, Meta(ge=0, le=60_000)] = 100
+    throttle_mails_per_hour: Annotated[int, Meta(ge=0, le=60_000)] = 5
     trusted_proxies: list[Network] = field(default_factory=list)
     password_minimum: Annotated[int, Meta(ge=8, le=128)] = 8
     argon2_memory_kib: Annotated[int, Meta(ge=8, le=4_194_304)] = 19_456
