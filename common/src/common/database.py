@@ -54,16 +54,20 @@ class Statements(Protocol):
 class Transactions(Statements, Protocol):
     """What also takes several statements of one owner's that stand or fall together."""
 
-    def owned(self, owner: UUID) -> AbstractAsyncContextManager["Transaction"]:
-        """A transaction in which row-level security shows this owner's rows; inside another one, a part of it."""
+    def owned(self, owner: UUID, *, first: str = "") -> AbstractAsyncContextManager["Transaction"]:
+        """A transaction in which row-level security shows this owner's rows; inside another one, a part of it.
+
+        It begins with `first`, a statement on `{owner}`, in the same round trip.
+        """
         ...
 
 
 class Transaction:
     """Statements that stand or fall together."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, begun: str = "") -> None:
         self._connection = connection
+        self._begun = begun
 
     async def rows(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """See `Statements`."""
@@ -78,8 +82,11 @@ class Transaction:
             return row
 
     @asynccontextmanager
-    async def owned(self, owner: UUID) -> AsyncIterator["Transaction"]:  # noqa: ARG002 - the one it has
-        """See `Transactions`: what is done in it stands or falls with the whole."""
+    async def owned(self, owner: UUID, *, first: str = "") -> AsyncIterator["Transaction"]:
+        """See `Transactions`: what is done in it stands or falls with the whole, which begins only once."""
+        if first != self._begun:
+            await self.rows(first.format(owner=UUID(str(owner))))
+            self._begun = first
         yield self
 
 
@@ -130,17 +137,20 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def owned(self, owner: UUID) -> AsyncIterator[Transaction]:
+    async def owned(self, owner: UUID, *, first: str = "") -> AsyncIterator[Transaction]:
         """A transaction in which row-level security shows this owner's rows; committed before the block is left.
+
+        `first` as in `Transactions`.
 
         Raises:
             Unavailable: PostgreSQL cannot be reached, or did not commit.
 
         """
         with await self._lent() as connection:
-            await connection.execute(f"BEGIN; SELECT set_config('gatehouse.owner', '{UUID(str(owner))}', true)")
+            begin = f"BEGIN; SELECT set_config('gatehouse.owner', '{{owner}}', true); {first}"
             try:
-                yield Transaction(connection)
+                await connection.execute(begin.format(owner=UUID(str(owner))))
+                yield Transaction(connection, first)
             except BaseException:
                 if not connection.is_closed():
                     await connection.execute("ROLLBACK")

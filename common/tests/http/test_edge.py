@@ -7,8 +7,9 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from litestar import Litestar, Response, get
-from litestar.params import FromPath
+import uvicorn
+from litestar import Litestar, Response, get, post
+from litestar.params import FromPath, JSONBody
 from litestar.types import Message, Receive, Scope, Send
 from prometheus_client import REGISTRY
 
@@ -17,7 +18,8 @@ from common.http.edge import Edge
 from common.http.problems import MEDIA_TYPE
 from common.telemetry import trace
 from common.telemetry.access import AccessLog
-from common.testing import Logs, client_of
+from common.testing import Logs, client_of, eventually
+from devstack.ports import free_port
 
 Build = Callable[..., Litestar]
 
@@ -142,6 +144,31 @@ async def test_lines_can_be_turned_off(build: Build, settings: Any, logs: Logs) 
         assert logs.text == ""
         await client.get("/broken")
     assert [line["event"] for line in logs.lines] == ["request failed"]
+
+
+@post("/taken", opt={"auth": PUBLIC}, sync_to_thread=False)
+def taken(data: JSONBody[dict[str, str]]) -> dict[str, str]:
+    """What came."""
+    return data
+
+
+async def test_a_client_that_leaves_in_mid_body(build: Build, logs: Logs) -> None:
+    """Over a real socket: no fault of ours, in the log as in the metrics; its line says that there was no answer."""
+    labels = {"method": "POST", "route": "/taken"}
+    before = [counted(**labels, status=status) for status in ("0", "400", "500")]
+    server = uvicorn.Server(uvicorn.Config(build(taken), port=free_port(), lifespan="off", log_config=None))
+    serving = asyncio.ensure_future(server.serve())
+    await eventually(lambda: server.started)
+    _, writer = await asyncio.open_connection("127.0.0.1", server.config.port)
+    writer.write(b"POST /taken HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+    await writer.drain()
+    writer.close()
+    await eventually(lambda: counted(**labels, status="0") == before[0] + 1)
+    server.should_exit = True
+    await serving
+    assert [counted(**labels, status=status) for status in ("400", "500")] == before[1:]
+    told = [line for line in logs.lines if line["level"] != "info" or "status" in line]  # uvicorn has a word too
+    assert [(line["event"], line["status"]) for line in told] == [("request", 0)]
 
 
 class Recorder:

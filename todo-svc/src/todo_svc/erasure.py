@@ -21,6 +21,7 @@ from common.errors import InvalidToken, Unavailable
 from common.events import Consumer
 from common.http.lean import transport_to
 from common.tasks import end
+from todo_svc.turns import turn
 
 GROUP: Final = "todo-svc"
 DELETED: Final = "user.deleted"
@@ -30,7 +31,6 @@ ERASED: Final = "GH001"  # SQLSTATE of the trigger `refuse_erased_owner`
 # The lock is the other side of the trigger's: an insert under way ends first, a later one sees the tombstone.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))"
 _TOMBSTONE = "INSERT INTO erased_users (user_id, event) VALUES ($1, $2) ON CONFLICT DO NOTHING"
-# Lists go first, and wait for whatever is being done to them: it may write into the others.
 _DELETE = (
     "DELETE FROM lists WHERE owner_id = $1",
     "DELETE FROM changes WHERE owner_id = $1",
@@ -57,7 +57,7 @@ class Eraser:
 
     async def erase(self, user: UUID, event: str) -> None:
         """Lists go, and their todos with them."""
-        async with self._database.owned(user) as transaction:
+        async with turn(self._database, user) as transaction:
             await transaction.rows(_LOCK, str(user))
             await transaction.rows(_TOMBSTONE, user, event)
             for statement in _DELETE:

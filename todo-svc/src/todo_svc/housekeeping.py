@@ -8,11 +8,12 @@ from common.database import Database, Transaction
 from common.housekeeping import Sweeper
 from common.idempotency import FORGET
 from todo_svc.retention import KEPT
+from todo_svc.turns import turn
 
 BATCH: Final = 500  # rows that one transaction removes
 
 _DUE = "SELECT owner_id FROM owners WHERE purge_at < now() AND owner_id <> ALL($2) ORDER BY purge_at LIMIT $1"
-# Rows first, the owner's own last, as whoever writes does; what somebody else has is left for the next time.
+# What somebody else has, outside of the owner's turns, is left for the next time.
 _TODOS = """
 SELECT id FROM todos WHERE owner_id = $1 AND deleted_at < now() - $2::interval
 ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
@@ -27,8 +28,6 @@ _FORGET = """
 WITH forgotten AS (DELETE FROM changes WHERE owner_id = $1 AND row_id = ANY($2) RETURNING seq)
 SELECT coalesce(max(seq), 0) FROM forgotten
 """
-_CLOCK = "SELECT FROM owners WHERE owner_id = $1 FOR UPDATE"
-# A statement of its own behind the lock: it sees whatever was deleted before.
 _NEXT = """
 UPDATE owners SET horizon = greatest(horizon, $3), purge_at = $2::interval + least(
     (SELECT min(deleted_at) FROM lists WHERE owner_id = $1 AND deleted_at IS NOT NULL),
@@ -57,13 +56,12 @@ class Housekeeping(Sweeper):
 
     async def _purge(self, owner: UUID) -> bool:
         """Whether there may be more of this owner's."""
-        async with self._database.owned(owner) as transaction:
+        async with turn(self._database, owner) as transaction:
             todos = await _ids(transaction, _TODOS, owner, self._kept)
             await transaction.rows(_DELETE_TODOS, owner, todos)
             lists = await _ids(transaction, _LISTS, owner, self._kept)
             await transaction.rows(_DELETE_LISTS, owner, lists)
             forgotten = await transaction.row(_FORGET, owner, [*todos, *lists])
-            await transaction.rows(_CLOCK, owner)
             await transaction.rows(_NEXT, owner, self._kept, forgotten[0] if forgotten else 0)
         return BATCH in (len(todos), len(lists))
 

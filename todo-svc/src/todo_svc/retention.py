@@ -6,4 +6,4 @@ from typing import Final
 KEPT: Final = timedelta(days=30)
 
 DUE: Final = "UPDATE owners SET purge_at = least(purge_at, now() + {}::interval)"
-"""For the statement that deletes, behind its locks: the owner's row is always locked last."""
+"""For the statement that deletes, in the owner's turn."""

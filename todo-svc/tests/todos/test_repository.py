@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
-from todo_svc.lists.repository import _DELETE, _LOCK
+from todo_svc.lists.repository import _DELETE
 from todo_svc.retention import KEPT
 
 Json = dict[str, Any]
@@ -82,8 +82,7 @@ async def test_a_list_deleted_meanwhile(
     other = await asyncpg.connect(admin_dsn)
     transaction = other.transaction()
     await transaction.start()
-    await other.execute(_LOCK, ann_id, UUID(doomed["id"]), None)
-    await other.execute(_DELETE, ann_id, UUID(doomed["id"]), KEPT)
+    await other.execute(_DELETE, ann_id, UUID(doomed["id"]), KEPT, None)
     request = (
         ann.post(f"/lists/{doomed['id']}/todos", json={"content": "Late"})
         if verb == "create"

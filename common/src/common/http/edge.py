@@ -6,10 +6,12 @@ It stands outside Litestar, because route middleware never sees a 404, a 405 or 
 import asyncio
 from functools import lru_cache
 from time import perf_counter
+from typing import Any
 
 from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
 from prometheus_client import Counter, Histogram
 
+from common.errors import BadRequest
 from common.http.headers import HTTP, seen
 from common.http.problems import respond as respond_with
 from common.telemetry import trace
@@ -41,19 +43,29 @@ class Edge:
         started = perf_counter()
         path = scope["path"]
         request_id = trace.begin(seen(scope)).request_id.encode()
-        status = 0
+        status, is_left = 0, False
         added: list[tuple[bytes, bytes]] = [(trace.REQUEST_ID, request_id), *SECURITY_HEADERS]
         scope["response_headers"] = added  # type: ignore[typeddict-unknown-key]  # for the layers inside
 
+        async def hear() -> Any:
+            nonlocal is_left
+            message = await receive()
+            if message["type"] == "http.disconnect" and not status:
+                is_left = True
+                raise BadRequest("the body breaks off")  # Litestar's own would be a fault of ours
+            return message
+
         async def respond(message: Message) -> None:
             nonlocal status
+            if is_left:
+                return
             if message["type"] == "http.response.start":
                 status = message["status"]
                 _dress(message, added)
             await send(message)
 
         try:
-            await self.app(scope, receive, respond)
+            await self.app(scope, hear, respond)
         except asyncio.CancelledError:
             raise
         except Exception as error:

@@ -7,40 +7,26 @@ from http import HTTPStatus
 from typing import Final
 from uuid import UUID
 
-from msgspec import UNSET
-
-from common.database import Statements, Transactions
+from common.database import Transactions
 from common.dto import FieldError
 from common.errors import ServiceError
 from todo_svc.bulk.schemas import CreateOperation, DeleteOperation, Operation, Result, UpdateOperation
 from todo_svc.lists import queries as lists
 from todo_svc.retention import DUE, KEPT
-from todo_svc.todos.ordering import LOCK
 from todo_svc.todos.repository import TodoRepository
+from todo_svc.turns import turn
 
-# Every list in which something is put or put in order.
-_LOCK_LISTS: Final = """
-SELECT id FROM lists WHERE owner_id = $1
-AND id = ANY($2::uuid[] || ARRAY(SELECT list_id FROM todos WHERE owner_id = $1 AND id = ANY($3)))
-ORDER BY id FOR NO KEY UPDATE
-"""
 _COMPLETE: Final = """
-WITH locked AS (
-    SELECT id FROM todos WHERE owner_id = $1 AND list_id = $2 AND deleted_at IS NULL AND completed_at IS NULL
-    ORDER BY id FOR NO KEY UPDATE
-), done AS (
+WITH done AS (
     UPDATE todos SET completed_at = now(), version = version + 1, updated_at = now()
-    FROM (SELECT array_agg(id) AS ids FROM locked) AS locked WHERE owner_id = $1 AND id = ANY(locked.ids) RETURNING 1
+    WHERE owner_id = $1 AND list_id = $2 AND deleted_at IS NULL AND completed_at IS NULL RETURNING 1
 )
 SELECT count(*) FROM done
 """
 _CLEAR: Final = f"""
-WITH locked AS (
-    SELECT id FROM todos WHERE owner_id = $1 AND list_id = $2 AND deleted_at IS NULL AND completed_at IS NOT NULL
-    ORDER BY id FOR NO KEY UPDATE
-), gone AS (
+WITH gone AS (
     UPDATE todos SET deleted_at = now(), version = version + 1
-    FROM (SELECT array_agg(id) AS ids FROM locked) AS locked WHERE owner_id = $1 AND id = ANY(locked.ids) RETURNING 1
+    WHERE owner_id = $1 AND list_id = $2 AND deleted_at IS NULL AND completed_at IS NOT NULL RETURNING 1
 ), counted AS (
     SELECT count(*) AS changed FROM gone
 ), due AS (
@@ -65,8 +51,7 @@ class BulkRepository:
             ServiceError: that one's own error, at `operations[3]`.
 
         """
-        async with self._database.owned(self._owner) as transaction:
-            await self._lock(transaction, operations)
+        async with turn(self._database, self._owner) as transaction:
             todos = TodoRepository(transaction, self._owner, kept=self._kept)
             results = []
             for index, operation in enumerate(operations):
@@ -93,21 +78,11 @@ class BulkRepository:
         return await self._of_list(list_id, _CLEAR, self._kept)
 
     async def _of_list(self, list_id: UUID, statement: str, *arguments: timedelta) -> int:
-        async with self._database.owned(self._owner) as transaction:
-            if await transaction.row(lists.LOCK + "KEY SHARE", self._owner, list_id) is None:
+        async with turn(self._database, self._owner) as transaction:
+            if await transaction.row(lists.ALIVE, self._owner, list_id) is None:
                 raise lists.missing()
             row = await transaction.row(statement, self._owner, list_id, *arguments)
         return int(row[0]) if row else 0
-
-    async def _lock(self, transaction: Statements, operations: Sequence[Operation]) -> None:
-        """Before anything is written, and always in the same order: or two batches could wait for each other."""
-        lists = {each.list_id for each in operations if not isinstance(each, DeleteOperation)} - {UNSET}
-        todos = [each.id for each in operations if not isinstance(each, CreateOperation)]
-        ordered = [each.id for each in operations if isinstance(each, UpdateOperation) and _is_ordered(each)]
-        if lists or ordered:
-            await transaction.rows(_LOCK_LISTS, self._owner, list(lists), ordered)
-        if todos:
-            await transaction.rows(LOCK, self._owner, todos)
 
 
 async def _apply(todos: TodoRepository, operation: Operation) -> Result:
@@ -119,10 +94,6 @@ async def _apply(todos: TodoRepository, operation: Operation) -> Result:
         case DeleteOperation():
             await todos.delete(operation.id)
             return Result("delete", HTTPStatus.NO_CONTENT, None)
-
-
-def _is_ordered(operation: UpdateOperation) -> bool:
-    return operation.before is not UNSET or operation.after is not UNSET
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from todo_svc.todos.schemas import Todo
 COLUMNS = "id, title, description, created_at, updated_at, version"
 _ONE = confined(f"SELECT {COLUMNS} FROM lists WHERE {owned()} AND id = $2 AND deleted_at IS NULL LIMIT 1")  # noqa: S608 - no value is in the text
 _VERSION = confined(f"SELECT version FROM lists WHERE {owned()} AND id = $2 AND deleted_at IS NULL LIMIT 1")  # noqa: S608 - no value is in the text
-LOCK = "SELECT id FROM lists WHERE owner_id = $1 AND id = $2 AND deleted_at IS NULL FOR "
+ALIVE = "SELECT id FROM lists WHERE owner_id = $1 AND id = $2 AND deleted_at IS NULL"
 CREATED = Keyset(name="created_at", column="created_at", kind=datetime, sql_type="timestamptz")
 
 

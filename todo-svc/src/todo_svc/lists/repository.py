@@ -16,28 +16,23 @@ from todo_svc.erasure import refusing_erased
 from todo_svc.lists.queries import COLUMNS, ListQueries, existing, missing
 from todo_svc.lists.schemas import CreateList, TodoList, UpdateList
 from todo_svc.retention import DUE, KEPT
+from todo_svc.turns import TURN, turn
 
 _INSERT = f"""
-INSERT INTO lists (owner_id, id, title, description) SELECT $1, $2, $3, $4 FROM {ME} WHERE me.owner IS NOT NULL
+INSERT INTO lists (owner_id, id, title, description)
+SELECT $1, $2, $3, $4 FROM {ME} LEFT JOIN LATERAL {TURN} ON true WHERE me.owner IS NOT NULL
 RETURNING {COLUMNS}
 """  # noqa: S608 - no value is in the text
-# Whoever is putting a todo into it ends first; whoever comes later finds it gone.
-_LOCK = """
-SELECT id FROM lists WHERE owner_id = $1 AND id = $2 AND deleted_at IS NULL
-AND ($3::int[] IS NULL OR version = ANY($3)) FOR UPDATE
-"""
 _DELETE_TODOS = """
-WITH locked AS (
-    SELECT id FROM todos WHERE owner_id = $1 AND list_id = $2 AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE
-)
 UPDATE todos SET deleted_at = now(), deleted_with = $2, version = version + 1
-FROM (SELECT array_agg(id) AS ids FROM locked) AS locked WHERE owner_id = $1 AND id = ANY(locked.ids)
+WHERE owner_id = $1 AND list_id = $2 AND deleted_at IS NULL
 """
 _DELETE = f"""
 WITH gone AS (
-    UPDATE lists SET deleted_at = now(), version = version + 1 WHERE owner_id = $1 AND id = $2 RETURNING id
+    UPDATE lists SET deleted_at = now(), version = version + 1
+    WHERE owner_id = $1 AND id = $2 AND deleted_at IS NULL AND ($4::int[] IS NULL OR version = ANY($4)) RETURNING id
 )
-{DUE.format("$3")} FROM gone WHERE owner_id = $1
+{DUE.format("$3")} FROM gone WHERE owner_id = $1 RETURNING gone.id
 """  # noqa: S608 - no value is in the text
 
 
@@ -79,7 +74,7 @@ class ListRepository:
             require(if_match, version_tag(item.version), item)
             return item
         try:
-            async with self._database.owned(self._owner) as transaction:
+            async with turn(self._database, self._owner) as transaction:
                 row = await transaction.row(*_update(self._owner, list_id, changes, if_match))
                 if row is None:
                     raise await self._refusal(transaction, list_id, if_match)
@@ -96,11 +91,10 @@ class ListRepository:
 
         """
         versions = if_match and if_match.versions
-        async with self._database.owned(self._owner) as transaction:
-            if await transaction.row(_LOCK, self._owner, list_id, versions) is None:
+        async with turn(self._database, self._owner) as transaction:
+            if await transaction.row(_DELETE, self._owner, list_id, self._kept, versions) is None:
                 raise await self._refusal(transaction, list_id, if_match)
             await transaction.rows(_DELETE_TODOS, self._owner, list_id)
-            await transaction.rows(_DELETE, self._owner, list_id, self._kept)
 
     async def _refusal(self, transaction: Statements, list_id: UUID, if_match: Tags | None) -> ServiceError:
         """Why no row was changed: it was not there, whatever has come since, or it is in another state."""

@@ -36,7 +36,6 @@ WITH anchor AS (
 )
 """
 _OPERATORS = {"before": {"below": "<", "above": ">="}, "after": {"below": "<=", "above": ">"}}
-LOCK = "SELECT id FROM todos WHERE owner_id = $1 AND id = ANY($2) ORDER BY id FOR NO KEY UPDATE"
 _RENUMBER = """
 UPDATE todos SET position = wanted.position, version = version + 1
 FROM unnest($2::uuid[], $3::float8[]) AS wanted (id, position) WHERE owner_id = $1 AND todos.id = wanted.id
@@ -58,7 +57,7 @@ class _Neighbour(Struct, frozen=True):
 
 
 async def place(transaction: Statements, owner: UUID, wish: Wish) -> float:
-    """The position to give it; the list must be locked against other wishes.
+    """The position to give it, in the owner's turn.
 
     Raises:
         Unprocessable: the anchor is no other todo of the list.
@@ -77,9 +76,7 @@ async def place(transaction: Statements, owner: UUID, wish: Wish) -> float:
         positions = _spread(_bound(below, reach), _bound(above, reach), len(moved) + 1, LEAST)
         if positions:
             mine = positions.pop(min(len(below), reach))
-            await _renumber(
-                transaction, owner, wish.todo_id, dict(zip((each.id for each in moved), positions, strict=True))
-            )
+            await transaction.rows(_RENUMBER, owner, [each.id for each in moved], positions)
             return mine
         reach *= 4
 
@@ -110,9 +107,3 @@ def _spread(low: float | None, high: float | None, count: int, room: float) -> l
     positions = [start + step * place for place in range(1, count + 1)]
     ends = [each for each in (low, *positions, high) if each is not None]
     return positions if all(after - before > room for before, after in pairwise(ends)) else []
-
-
-async def _renumber(transaction: Statements, owner: UUID, todo_id: UUID, positions: dict[UUID, float]) -> None:
-    """Lock first, in the order of all who lock several, the todo of the wish too; then write."""
-    await transaction.rows(LOCK, owner, [*positions, todo_id])
-    await transaction.rows(_RENUMBER, owner, list(positions), list(positions.values()))

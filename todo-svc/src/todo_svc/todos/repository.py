@@ -20,16 +20,19 @@ from todo_svc.todos import ordering
 from todo_svc.todos.ordering import GAP, Wish
 from todo_svc.todos.queries import COLUMNS, TodoQueries, existing, missing
 from todo_svc.todos.schemas import CreateTodo, Todo, UpdateTodo
+from todo_svc.turns import TURN, turn
 
 _PLACES: Final = ("position", "before", "after")
 
 _END = f"""coalesce((
     SELECT max(o.position) FROM todos o WHERE o.owner_id = $1 AND o.list_id = {{}} AND o.deleted_at IS NULL
 ), 0) + {GAP}"""  # noqa: S608
+# The list is locked to be looked at again: the statement has begun before its turn came.
 INSERT = f"""
 INSERT INTO todos (owner_id, id, list_id, content, description, priority, due_at, labels, position)
-SELECT $1, $2, l.id, $4, $5, $6, $7, $8, {_END.format("l.id")} FROM {ME} CROSS JOIN LATERAL (
-    SELECT id FROM lists WHERE {owned()} AND id = $3 AND deleted_at IS NULL LIMIT 1 FOR KEY SHARE
+SELECT $1, $2, l.id, $4, $5, $6, $7, $8, {_END.format("l.id")} FROM {ME} CROSS JOIN LATERAL {TURN}
+CROSS JOIN LATERAL (
+    SELECT id FROM lists WHERE {owned()} AND turn.seq >= 0 AND id = $3 AND deleted_at IS NULL LIMIT 1 FOR SHARE
 ) AS l
 RETURNING {COLUMNS}
 """  # noqa: S608 - no value is in the text
@@ -83,7 +86,7 @@ class TodoRepository:
             todo = await TodoQueries(self._database, self._owner).one(todo_id)
             require(if_match, version_tag(todo.version), todo)
             return todo
-        async with self._database.owned(self._owner) as transaction:
+        async with turn(self._database, self._owner) as transaction:
             await self._settle(transaction, todo_id, given)
             row = await transaction.row(*_update(self._owner, todo_id, given, if_match))
             if row is None:
@@ -99,12 +102,12 @@ class TodoRepository:
 
         """
         versions = if_match and if_match.versions
-        async with self._database.owned(self._owner) as transaction:
+        async with turn(self._database, self._owner) as transaction:
             if await transaction.row(_DELETE, self._owner, todo_id, self._kept, versions) is None:
                 raise await self._refusal(transaction, todo_id, if_match)
 
     async def _settle(self, transaction: Statements, todo_id: UUID, given: dict[str, Any]) -> None:
-        """Lock the list it is to stand in, and turn `before` and `after` into a position."""
+        """See that the list it is to stand in is there, and turn `before` and `after` into a position."""
         side = next((name for name in ("before", "after") if name in given), None)
         if side is None and "list_id" not in given:
             return
@@ -114,9 +117,7 @@ class TodoRepository:
             if row is None:
                 raise missing()
             list_id = row["list_id"]
-        # Wishes for the same list wait for each other; a new todo at its end waits for neither.
-        strength = "NO KEY UPDATE" if side else "KEY SHARE"
-        if await transaction.row(lists.LOCK + strength, self._owner, list_id) is None:
+        if await transaction.row(lists.ALIVE, self._owner, list_id) is None:
             raise lists.missing()
         if side:
             wish = Wish(todo_id=todo_id, list_id=list_id, side=side, anchor=given.pop(side))
