@@ -10,6 +10,7 @@ from time import perf_counter
 from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
 from prometheus_client import Counter, Histogram
 
+from common.farewell import Drain
 from common.http.headers import HTTP, seen
 from common.http.problems import respond as respond_with
 from common.telemetry import trace
@@ -29,8 +30,9 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 class Edge:
     """The outermost layer of a service."""
 
-    def __init__(self, app: ASGIApp, *, access_log: AccessLog | None) -> None:
+    def __init__(self, app: ASGIApp, *, access_log: AccessLog | None, drain: Drain) -> None:
         self.app = app
+        self.drain = drain
         self.access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,7 +44,7 @@ class Edge:
         path = scope["path"]
         request_id = trace.begin(seen(scope)).request_id.encode()
         status = 0
-        added: list[tuple[bytes, bytes]] = [(trace.REQUEST_ID, request_id), *SECURITY_HEADERS]
+        added: list[tuple[bytes, bytes]] = [(trace.REQUEST_ID, request_id), *SECURITY_HEADERS, *self.drain.headers]
         scope["response_headers"] = added  # type: ignore[typeddict-unknown-key]  # for the layers inside
 
         async def respond(message: Message) -> None:
