@@ -1,8 +1,10 @@
 """The command line of a service: `serve` and `migrate`; a wrong setting ends either with one line."""
 
+import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,9 +48,7 @@ def _serve(service: str, kind: type[environment.Settings]) -> Callable[..., None
     @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True)
     def serve(host: str, port: int, workers: int) -> None:
         load_or_exit(service, kind)
-        with tempfile.TemporaryDirectory(prefix=f"{service}-metrics-") as folder:
-            if workers > 1:
-                environment.set_for_children(FOLDER, folder)
+        with _ends_well(), _shared_metrics(service, workers):
             uvicorn.run(
                 f"{service.replace('-', '_')}.app:create_app",
                 factory=True,
@@ -64,6 +64,27 @@ def _serve(service: str, kind: type[environment.Settings]) -> Callable[..., None
             )
 
     return serve
+
+
+@contextmanager
+def _ends_well() -> Iterator[None]:
+    """Code 0 at SIGTERM: uvicorn raises the signal once more when it has ended in order, which is no failure."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _shared_metrics(service: str, workers: int) -> Iterator[None]:
+    """A folder for the numbers of several workers; one alone writes to no disk."""
+    if workers == 1:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix=f"{service}-metrics-") as folder:
+        environment.set_for_children(FOLDER, folder)
+        yield
 
 
 def _migrate(service: str, folder: Path) -> Callable[[], None]:

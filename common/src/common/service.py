@@ -18,6 +18,7 @@ from common.auth.principal import AuthenticatedRequest
 from common.auth.vigil import Vigil
 from common.database import Database
 from common.docs import document, page
+from common.farewell import Drain
 from common.health import routes as health_routes
 from common.http.cors import Cors
 from common.http.edge import Edge
@@ -50,18 +51,21 @@ def create_service(
     """
     log.configure(name, level=settings.log_level, form=settings.log_format)
     title = f"Gatehouse {name}"
+    drain = Drain(settings.drain_seconds)
 
     def vigil(request: AuthenticatedRequest) -> Vigil:
         return Vigil(auth, request.scope["headers"])
 
     given = {"vigil": vigil, **(dependencies or {})}
     app = Litestar(
-        route_handlers=[*routes, *health_routes(database), *page.routes(title, _login(settings))],
+        route_handlers=[*routes, *health_routes(database, drain), *page.routes(title, _login(settings))],
         dependencies={key: Provide(give, sync_to_thread=False) for key, give in given.items()},
         exception_handlers={Exception: render},
         openapi_config=document.openapi(title, version(name), description),
         lifespan=[
-            resource for resource in (database, auth, *lifespan) if isinstance(resource, AbstractAsyncContextManager)
+            resource
+            for resource in (database, auth, *lifespan, drain)
+            if isinstance(resource, AbstractAsyncContextManager)
         ],
         request_max_body_size=MAXIMUM_BODY,
         logging_config=None,
@@ -73,7 +77,7 @@ def create_service(
     for layer in reversed(layers):
         inner = layer(inner)
     guarded = Guard(inner, auth, Demands(app.routes))
-    app.asgi_handler = Edge(Cors(guarded, origins), access_log=_access_log(name, settings))
+    app.asgi_handler = Edge(Cors(guarded, origins), access_log=_access_log(name, settings), drain=drain)
     return app
 
 

@@ -135,6 +135,7 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
     access_log: bool = True
+    drain_seconds: Annotated[int, Meta(ge=0, le=300)] = 0
     docs_login: Secret | None = None
 
     @property
