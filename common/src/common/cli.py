@@ -15,6 +15,7 @@ from common import settings as environment
 from common.database import translated
 from common.errors import Unavailable
 from common.telemetry.metrics import FOLDER
+from common.variables import shown, variables
 
 S = TypeVar("S", bound=environment.DatabaseSettings)
 
@@ -46,6 +47,14 @@ def _serve(service: str, kind: type[environment.Settings]) -> Callable[..., None
     @click.option("--host", default="127.0.0.1", show_default=True)
     @click.option("--port", type=click.IntRange(1, 65535), required=True)
     @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True)
+    @click.option(
+        "--print-config",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_print_config(service, kind),
+        help="Show every setting and where it comes from, secrets masked, and end.",
+    )
     def serve(host: str, port: int, workers: int) -> None:
         load_or_exit(service, kind)
         with _ends_well(), _shared_metrics(service, workers):
@@ -64,6 +73,18 @@ def _serve(service: str, kind: type[environment.Settings]) -> Callable[..., None
             )
 
     return serve
+
+
+def _print_config(service: str, kind: type[environment.Settings]) -> Callable[..., None]:
+    def show(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+        if not wanted:
+            return
+        settings = load_or_exit(service, kind)
+        for each in variables(kind):
+            click.echo(f"{each.name}={shown(getattr(settings, each.name.lower()))}  # {environment.source(each.name)}")
+        context.exit()
+
+    return show
 
 
 @contextmanager

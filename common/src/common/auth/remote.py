@@ -5,10 +5,11 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from time import perf_counter
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
 import httpx
+from msgspec import Meta
 
 from common.auth import decisions
 from common.auth.channel import StandingChannel
@@ -43,8 +44,10 @@ ENDING: Final = 5.0  # seconds before its end in which a token may be refused fo
 class GuardedSettings(TokenSettings, frozen=True, kw_only=True):
     """What every service but user-svc is told besides."""
 
-    user_svc_url: HttpUrl
-    auth_blind: BlindPolicy = "read"
+    user_svc_url: Annotated[HttpUrl, Meta(description="where user-svc answers, without a path")]
+    auth_blind: Annotated[BlindPolicy, Meta(description="what passes when neither Redis nor user-svc can be asked")] = (
+        "read"
+    )
 
 
 class _TooOldError(Exception):

@@ -13,6 +13,7 @@ IPV4 = 4
 class Network:
     """An address range, such as 10.0.0.0/8, of a setting."""
 
+    form = "`10.0.0.0/8`"
     __slots__ = ("network",)
 
     def __init__(self, network: IPv4Network | IPv6Network) -> None:
