@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 from operator import attrgetter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Litestar
 from litestar.di import Provide
@@ -26,6 +26,9 @@ from common.http.problems import render
 from common.settings import Settings
 from common.telemetry import log
 from common.telemetry.access import AccessLog
+
+if TYPE_CHECKING:
+    from common.telemetry.tracing import Tracing
 
 MAXIMUM_BODY: Final = 64 * 1024  # bytes
 
@@ -52,6 +55,7 @@ def create_service(
     log.configure(name, level=settings.log_level, form=settings.log_format)
     title = f"Gatehouse {name}"
     drain = Drain(settings.drain_seconds)
+    tracing = _tracing(name, settings)
 
     def vigil(request: AuthenticatedRequest) -> Vigil:
         return Vigil(auth, request.scope["headers"])
@@ -64,7 +68,7 @@ def create_service(
         openapi_config=document.openapi(title, version(name), description),
         lifespan=[
             resource
-            for resource in (database, auth, *lifespan, drain)
+            for resource in (tracing, database, auth, *lifespan, drain)
             if isinstance(resource, AbstractAsyncContextManager)
         ],
         request_max_body_size=MAXIMUM_BODY,
@@ -77,7 +81,8 @@ def create_service(
     for layer in reversed(layers):
         inner = layer(inner)
     guarded = Guard(inner, auth, Demands(app.routes))
-    app.asgi_handler = Edge(Cors(guarded, origins), access_log=_access_log(name, settings), drain=drain)
+    edge = Edge(Cors(guarded, origins), access_log=_access_log(name, settings), drain=drain)
+    app.asgi_handler = tracing.layer(edge) if tracing else edge
     return app
 
 
@@ -92,6 +97,15 @@ def _take_turns(app: Litestar) -> None:
                 model.dependency_batches = [
                     {each} for batch in model.dependency_batches for each in sorted(batch, key=attrgetter("key"))
                 ]
+
+
+def _tracing(name: str, settings: Settings) -> "Tracing | None":
+    """Where it is wanted, which takes the packages of an extra."""
+    if settings.otel_exporter_otlp_endpoint is None:
+        return None
+    from common.telemetry.tracing import Tracing  # noqa: PLC0415 - they may not be installed
+
+    return Tracing(name, settings.otel_exporter_otlp_endpoint.reveal())
 
 
 def _access_log(name: str, settings: Settings) -> AccessLog | None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -153,6 +154,12 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     ] = "INFO"
     log_format: Annotated[Literal["json", "console"], Meta(description="for machines, or for people")] = "json"
     access_log: Annotated[bool, Meta(description="one line per request")] = True
+    otel_exporter_otlp_endpoint: Annotated[
+        HttpUrl | None,
+        Meta(
+            description="where spans are sent, OTLP over HTTP; needs the extra `tracing`, whose SDK reads other `OTEL_`"
+        ),
+    ] = None
     drain_seconds: Annotated[
         int,
         Meta(
@@ -165,6 +172,17 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     docs_login: Annotated[
         Secret | None, Meta(description="`email:password` that `/docs` fills in, in development only")
     ] = None
+
+    def check(self) -> None:
+        """See `DatabaseSettings`.
+
+        Raises:
+            SettingsError: spans are wanted, and what makes them is not installed.
+
+        """
+        there = find_spec("opentelemetry") and find_spec("opentelemetry.sdk")
+        if self.otel_exporter_otlp_endpoint is not None and not there:
+            raise SettingsError("OTEL_EXPORTER_OTLP_ENDPOINT needs the packages of the extra `tracing`")
 
     @property
     def is_development(self) -> bool:

@@ -187,6 +187,7 @@ class Settings(TokenSettings, frozen=True, kw_only=True):
                 tokens that live longer than verifiers allow.
 
         """
+        super().check()
         if self.access_token_seconds > self.jwt_max_seconds:
             raise SettingsError("ACCESS_TOKEN_SECONDS is more than JWT_MAX_SECONDS: nobody would take such tokens")
         if self.smtp_url is None and self.mail_folder is None and not self.is_development:

@@ -10,8 +10,10 @@ from common.auth.breaker import Breaker
 from common.dto import User
 from common.http.lean import transport_to
 from common.telemetry.metrics import USERINFO_REQUESTS
+from common.telemetry.spans import span
 from common.telemetry.trace import outgoing_headers
 
+_CALL: Final = {"http.request.method": "GET", "server.address": "user-svc"}
 TOTAL: Final = 0.6  # seconds, waiting for a place in the bulkhead included
 BULKHEAD: Final = 64  # questions under way at once
 
@@ -71,10 +73,11 @@ class UserInfoClient:
         return user
 
     async def _ask(self, token: str) -> User | None:
-        headers = {"Authorization": f"Bearer {token}", **outgoing_headers()}
         try:
             async with asyncio.timeout(TOTAL), self._bulkhead:
-                answer = await self._client.get("/me", headers=headers)
+                with span("GET /me", _CALL):
+                    headers = {"Authorization": f"Bearer {token}", **outgoing_headers()}
+                    answer = await self._client.get("/me", headers=headers)
         except (httpx.TimeoutException, TimeoutError):
             raise NoVerdict("timeout") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:

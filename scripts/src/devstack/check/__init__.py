@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser("./scripts/check", description="Check the tree without running a service.")
     parser.add_argument("step", nargs="*", help=f"only these: {', '.join(STEPS)}")
     parser.add_argument("--fix", action="store_true", help=f"write what can be written: {', '.join(FIXES)}")
-    options = parser.parse_args(argv)
+    options = parser.parse_intermixed_args(argv)
     names = options.step or list(STEPS)
     if unknown := [name for name in names if name not in STEPS]:
         parser.error(f"no step is called {unknown[0]}; there are {', '.join(STEPS)}")
