@@ -121,6 +121,15 @@ def test_time_doubles_with_each_failed_probe_up_to_the_longest(bench: Bench) -> 
     assert bench.limits[-1] == 2.0
 
 
+def test_outage_may_last_for_ever(bench: Bench) -> None:
+    """After hours, and more failed probes than a float has powers of two, it still waits and asks."""
+    bench.fail(IN_A_ROW)
+    for _ in range(1100):
+        bench.probe()
+        bench.fail(1)
+    assert bench.limits[-1] == 30.0
+
+
 def test_jitter_is_full() -> None:
     """Replicas that opened together come back spread over the whole time, not at its end."""
     ends = []

@@ -49,7 +49,7 @@ class Breaker:
         self._metric = BREAKER_STATE.labels(dependency)
         self._outcomes: deque[tuple[float, bool]] = deque(maxlen=SAMPLE)
         self._row = 0
-        self._openings = 0
+        self._upper = shortest
         self._until = self._until_pressing = 0.0
         self._generation = 1
         self.state = State.CLOSED
@@ -74,7 +74,7 @@ class Breaker:
             self._outcomes.append((self._clock(), True))
         else:
             self._outcomes.clear()
-            self._openings = 0
+            self._upper = self._shortest
             self._enter(State.CLOSED)
 
     def failed(self, generation: int) -> None:
@@ -101,8 +101,7 @@ class Breaker:
         return len(self._outcomes) == SAMPLE and self._outcomes[0][0] >= since and failures >= SAMPLE * BUSY
 
     def _open(self) -> None:
-        upper = min(self._longest, self._shortest * 2**self._openings)
-        self._openings += 1
+        upper, self._upper = self._upper, min(self._longest, self._upper * 2)
         self._row = 0
         now, wait = self._clock(), self._jitter(upper)
         self._until, self._until_pressing = now + wait, now + wait * min(1.0, PATIENCE / upper)
