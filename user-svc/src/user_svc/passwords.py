@@ -117,7 +117,7 @@ class Passwords:
 
 
 def _cores() -> int:
-    """How many this process may use: two that hash on one core take each other's cache, and more turns of the loop's."""
+    """How many this process may use: two that hash on one core take each other's cache, and turns of the loop's."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

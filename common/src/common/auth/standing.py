@@ -117,18 +117,19 @@ class StandingStore:
         await self._redis.aclose()
 
     async def _run(self, *words: Any) -> Any:
-        if not self._breaker.allows():
+        call = self._breaker.allows()
+        if not call:
             raise StoreUnavailable
         try:
             async with asyncio.timeout(BUDGET):
                 answer = await self._redis.execute_command(*words)
         except (RedisError, HiredisError, OSError, TimeoutError) as error:
-            self._breaker.failed()
+            self._breaker.failed(call)
             raise StoreUnavailable from error
         except asyncio.CancelledError:
-            self._breaker.abandoned()
+            self._breaker.abandoned(call)
             raise
-        self._breaker.succeeded()
+        self._breaker.succeeded(call)
         return answer
 
     def _read(self, value: bytes | None) -> Standing | Revoked | None:
