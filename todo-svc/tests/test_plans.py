@@ -208,7 +208,7 @@ async def test_no_statement_scans_a_table(
     authenticator, overheard = FakeAuthenticator(), Overheard(monkeypatch)
     async with running(create_app(load(Settings, variables | {"DATABASE_URL": dsn}), auth=authenticator)) as app:
         headers = {"Authorization": f"Bearer {authenticator.admit(a_user(id=owner))}"}
-        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://service.test", headers=headers) as ann:
             asked = await _use(ann, str(uuid4()))
     async with Database(dsn, size=1, application="test") as database:

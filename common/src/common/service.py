@@ -21,6 +21,7 @@ from common.docs import document, page
 from common.health import routes as health_routes
 from common.http.cors import Cors
 from common.http.edge import Edge
+from common.http.head import Head
 from common.http.problems import render
 from common.settings import Settings
 from common.telemetry import log
@@ -73,7 +74,7 @@ def create_service(
     for layer in reversed(layers):
         inner = layer(inner)
     guarded = Guard(inner, auth, Demands(app.routes))
-    app.asgi_handler = Edge(Cors(guarded, origins), access_log=_access_log(name, settings))
+    app.asgi_handler = Head(Edge(Cors(guarded, origins), access_log=_access_log(name, settings)))
     return app
 
 
