@@ -96,3 +96,14 @@ async def test_what_is_not_there_has_no_state(ann: httpx.AsyncClient, path: str)
         for method, body in (("PATCH", {}), ("PATCH", {"description": None}), ("DELETE", None)):
             answer = await ann.request(method, path.format(uuid4()), json=body, headers={"If-Match": field})
             assert answer.status_code == 404
+
+
+async def test_what_was_read_among_others(ann: httpx.AsyncClient, groceries: Json, milk: Json) -> None:
+    """A page's tag is of no single thing, and holds a change back; each thing's own is its version in quotes."""
+    path = f"/lists/{groceries['id']}"
+    answer = await ann.get(path, params={"include": "todos"})
+    assert (await ann.patch(path, json={}, headers={"If-Match": answer.headers["ETag"]})).status_code == 412
+    for where, thing in ((path, answer.json()), (f"/todos/{milk['id']}", answer.json()["todos"][0])):
+        tag = f'"{thing["version"]}"'
+        assert (await ann.patch(where, json={}, headers={"If-Match": tag})).status_code == 200
+        assert (await ann.get(where)).headers["ETag"] == tag

@@ -169,6 +169,7 @@ async def test_a_body_that_is_too_large(ann: httpx.AsyncClient, stored: Stored, 
     body = b'{"title": "x"' + b" " * size + b"}"
     answer = await ann.post("/lists", content=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (413, "CONTENT_TOO_LARGE")
+    assert "65536 bytes" in answer.json()["detail"]
     assert await stored() == []
 
 

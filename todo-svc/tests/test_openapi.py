@@ -149,3 +149,17 @@ def test_every_route_of_the_contract_is_in_it() -> None:
         ("POST", "/trash/{row_id}/restore"),
         *((method, "/todos/{todo_id}") for method in ("GET", "PATCH", "DELETE")),
     }
+
+
+def test_conditions_are_documented() -> None:
+    """304, 412 and the tag wherever a condition is taken; and how large a body may be."""
+    for path, word, statuses in (
+        ("/todos/{todo_id}", "get", {"200", "304"}),
+        ("/lists", "get", {"200", "304"}),
+        ("/todos/{todo_id}", "patch", {"200", "412"}),
+        ("/lists/{list_id}", "delete", {"412"}),
+    ):
+        responses = DOCUMENT["paths"][path][word]["responses"]
+        assert {status for status, response in responses.items() if "ETag" in response.get("headers", {})} == statuses
+    for path, size in (("/lists", "64 KiB"), ("/todos/batch", "1024 KiB")):
+        assert size in DOCUMENT["paths"][path]["post"]["responses"]["413"]["description"]

@@ -1,17 +1,29 @@
-"""Plans: no read of todo-svc goes through a whole table, whatever the prepared statement knows of its arguments."""
+"""Plans: no statement of todo-svc goes through a whole table, whatever the prepared one knows of its arguments."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+import httpx
 import pytest
 import pytest_asyncio
+from litestar import Litestar
+from litestar.routes import HTTPRoute
 
+from common.auth import PUBLIC
+from common.database import Database, Transaction
 from common.http.etag import page_tag, parse
+from common.settings import load
+from common.testing import FakeAuthenticator, a_user
 from devstack.fixtures import TestPostgres
+from todo_svc.app import create_app
+from todo_svc.erasure import Eraser
+from todo_svc.housekeeping import Housekeeping
 from todo_svc.lists.queries import ListQueries
+from todo_svc.settings import Settings
 from todo_svc.todos.filters import ORDERS, TodoFilters, Window
 from todo_svc.todos.queries import TodoQueries
 
@@ -25,7 +37,12 @@ SELECT o, gen_random_uuid(), o, md5(n::text) || ' todo ' || n, n, ARRAY['l' || n
        timestamptz '2026-01-01Z' + n * interval '1 minute'
 FROM generate_series(1, 2000) AS n, unnest($1::uuid[]) AS o
 """
-SCAN = re.compile(r"Seq Scan on (lists|todos|todo_search|changes)")
+OTHERS = (
+    "INSERT INTO owners (owner_id, seq) SELECT gen_random_uuid(), 1 FROM generate_series(1, 2000)",
+    "INSERT INTO idempotency_keys SELECT gen_random_uuid(), n, '', 201, NULL, '' FROM generate_series(1, 2000) AS n",
+)
+SCAN = re.compile(r"Seq Scan on (lists|todos|todo_search|changes|owners|idempotency_keys)")
+Json = dict[str, Any]
 
 
 class Explained:
@@ -54,6 +71,8 @@ async def crowd(postgres_server: TestPostgres) -> AsyncIterator[tuple[str, UUID]
     admin = await asyncpg.connect(postgres_server.admin_dsn("plans"))
     await admin.execute(OWNERS, owners)
     await admin.execute(MANY, owners)
+    for statement in OTHERS:
+        await admin.execute(statement)
     await admin.execute("ANALYZE")
     await admin.close()
     yield dsn, owners[0]
@@ -105,3 +124,110 @@ async def test_not_modified_reads_no_row(crowd: tuple[str, UUID]) -> None:
     assert (found.tag, found.content) == (page_tag(2501), None)
     [scan] = [line for line in explained.lines if " on todos" in line]
     assert "never executed" in scan
+
+
+class Overheard:
+    """Every statement that is sent, with what came along."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sent: dict[str, tuple[Any, ...]] = {}
+        for kind in (Database, Transaction):
+            for name in ("rows", "row"):
+                monkeypatch.setattr(kind, name, self._listening(getattr(kind, name)))
+
+    def _listening(self, true: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def run(database: Any, statement: str, *arguments: Any) -> Any:
+            self.sent.setdefault(statement, arguments)
+            return await true(database, statement, *arguments)
+
+        return run
+
+    async def scans(self, dsn: str, owner: UUID, mode: str) -> list[tuple[str, str]]:
+        """Which of them go through a whole table, and where."""
+        connection = await asyncpg.connect(dsn, server_settings={"plan_cache_mode": mode})
+        async with connection.transaction():
+            await connection.execute(f"SELECT set_config('gatehouse.owner', '{owner}', true)")
+            plans = {
+                statement: [row[0] for row in await connection.fetch(f"EXPLAIN {statement}", *arguments)]
+                for statement, arguments in self.sent.items()
+            }
+        await connection.close()
+        return [(statement, line) for statement, lines in plans.items() for line in lines if SCAN.search(line)]
+
+
+async def _use(ann: httpx.AsyncClient, anything: str) -> set[tuple[str, str]]:
+    """Ask each route for whatever takes another statement; what was asked, by method and path."""
+    asked = set()
+
+    async def ask(method: str, path: str, body: Json | None = None, **words: str) -> Json:
+        headers = {word.replace("_", "-"): value for word, value in words.items()}
+        answer = await ann.request(method, path, json=body, headers=headers)
+        assert answer.status_code in {200, 201, 204, 304, 410}, (method, path, answer.text)
+        asked.add((method, re.sub(r"[0-9a-f-]{36}", "{}", path.partition("?")[0])))
+        return dict(answer.json()) if answer.content else {}
+
+    made = await ask("POST", "/lists", {"title": "New"}, Idempotency_Key=anything)
+    items, todos = f"/lists/{made['id']}", f"/lists/{made['id']}/todos"
+    first, second = [await ask("POST", todos, {"content": "x"}) for _ in range(2)]
+    one = f"/todos/{first['id']}"
+    for path in ("/lists", "/lists?include=todos", items, f"{items}?include=todos", todos, "/todos", one, "/trash"):
+        await ask("GET", path)
+        await ask("GET", path, If_None_Match='"1"')
+    for path in ("/lists", "/todos", "/sync"):
+        following = await ask("GET", f"{path}?limit=1")
+        word = "since" if path == "/sync" else "cursor"
+        await ask("GET", f"{path}?limit=1&{word}={following.get('next_cursor') or following.get('next')}")
+    await ask("GET", "/events", Last_Event_ID="9" * 9)
+    for change in (
+        {"before": first["id"]},
+        {"position": 1},
+        {"list_id": made["id"]},
+        {"labels": ["x"], "content": "y"},
+    ):
+        await ask("PATCH", f"/todos/{second['id']}", change, If_Match="*")
+    await ask("PATCH", items, {"title": "Newer"}, If_Match='"1"')
+    await ask("POST", "/todos/batch", {"operations": [{"op": "delete", "id": second["id"]}]})
+    await ask("POST", f"{items}/complete-all")
+    await ask("POST", f"{items}/clear-completed")
+    await ask("POST", f"/trash/{first['id']}/restore")
+    await ask("DELETE", one, If_Match='"4"')
+    await ask("GET", "/trash?limit=1&cursor=" + (await ask("GET", "/trash?limit=1"))["next_cursor"])
+    await ask("DELETE", items)
+    await ask("POST", f"/trash/{made['id']}/restore")
+    return asked
+
+
+async def test_no_statement_scans_a_table(
+    crowd: tuple[str, UUID],
+    variables: dict[str, str],
+    running: Callable[[Litestar], Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every guarded route, the sweep and an erasure: whatever they send, with and without known arguments."""
+    dsn, owner = crowd
+    authenticator, overheard = FakeAuthenticator(), Overheard(monkeypatch)
+    async with running(create_app(load(Settings, variables | {"DATABASE_URL": dsn}), auth=authenticator)) as app:
+        headers = {"Authorization": f"Bearer {authenticator.admit(a_user(id=owner))}"}
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service.test", headers=headers) as ann:
+            asked = await _use(ann, str(uuid4()))
+    async with Database(dsn, size=1, application="test") as database:
+        await database.rows("UPDATE owners SET purge_at = now() WHERE owner_id = $1", owner)
+        await Housekeeping(database, kept=timedelta(0)).sweep()
+        await Eraser(database).erase(owner, "1-0")
+    assert asked >= _guarded(app)
+    assert len(overheard.sent) > 50
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        assert await overheard.scans(dsn, owner, mode) == []
+
+
+def _guarded(app: Litestar) -> set[tuple[str, str]]:
+    """Each method and path of our own that a caller is needed for."""
+    return {
+        (method, re.sub(r"\{\w+\}", "{}", route.path_format))
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        for method in handler.http_methods - {"OPTIONS"}
+        if handler.opt.get("auth") != PUBLIC
+    }

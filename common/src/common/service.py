@@ -22,6 +22,7 @@ from common.farewell import Drain
 from common.health import routes as health_routes
 from common.http.cors import Cors
 from common.http.edge import Edge
+from common.http.head import Head
 from common.http.problems import render
 from common.settings import Settings
 from common.telemetry import log
@@ -81,7 +82,7 @@ def create_service(
     for layer in reversed(layers):
         inner = layer(inner)
     guarded = Guard(inner, auth, Demands(app.routes))
-    edge = Edge(Cors(guarded, origins), access_log=_access_log(name, settings), drain=drain)
+    edge = Head(Edge(Cors(guarded, origins), access_log=_access_log(name, settings), drain=drain))
     app.asgi_handler = tracing.layer(edge) if tracing else edge
     return app
 

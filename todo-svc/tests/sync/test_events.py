@@ -1,8 +1,8 @@
 """GET /events: changes as they are made, without a gap or a repeat, for as long as the caller may see them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -166,15 +166,35 @@ async def test_too_many_streams(app: Litestar, token: str, listen: Listen, monke
 async def test_too_many_streams_at_once(
     app: Litestar, token: str, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many come in the same moment, no more than that stay."""
+    """However many come in the same moment: so many are let in, and every other is 429 with Retry-After."""
     monkeypatch.setattr(feeds, "STREAMS", 2)
     async with AsyncExitStack() as stack:
-        streams = [stack.enter_async_context(listen(app, token)) for _ in range(6)]
-        listeners = await asyncio.gather(*streams)
-        await eventually(lambda: sum(listener.over.is_set() for listener in listeners) == 4)
-        assert [listener.body for listener in listeners if not listener.over.is_set()] == [
-            b"retry: 2000\nid: 0\n\n"
-        ] * 2
+        listeners = await asyncio.gather(*(stack.enter_async_context(listen(app, token)) for _ in range(6)))
+        assert sorted(listener.status for listener in listeners) == [200] * 2 + [429] * 4
+        for listener in listeners:
+            assert listener.over.is_set() == ("retry-after" in listener.headers) == (listener.status == 429)
+    async with listen(app, token) as listener:
+        assert listener.status == 200
+
+
+async def test_a_stream_that_comes_while_the_process_ends(
+    *, settings: Settings, authenticator: FakeAuthenticator, running: Callable[[Litestar], Any], token: str,
+    listen: Listen, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """503 with Retry-After, and not an answer that ends at once."""
+    farewells: list[Callable[[], None]] = []
+
+    @contextmanager
+    def on_farewell(call: Callable[[], None]) -> Iterator[None]:
+        farewells.append(call)
+        yield
+
+    monkeypatch.setattr(feeds, "on_farewell", on_farewell)
+    async with running(create_app(settings, auth=authenticator)) as app, listen(app, token) as before:
+        farewells[0]()
+        await before.over.wait()
+        async with listen(app, token) as late:
+            assert (late.status, late.headers["retry-after"]) == (503, "1")
 
 
 async def test_one_reader_for_all_streams(

@@ -152,3 +152,24 @@ async def test_positions_that_callers_chose(
     assert await _order(walk, ann, new["list_id"]) == "a.bc"
     assert (await _change(ann, new, before=todos[2]["id"])).status_code == 200
     assert await _order(walk, ann, new["list_id"]) == "ab.c"
+
+
+@pytest.mark.parametrize("step", [0.0, 1e-9])
+async def test_many_at_one_position(
+    ann: httpx.AsyncClient, ann_id: UUID, groceries: Json, watching: asyncpg.Connection, step: float
+) -> None:
+    """However many a caller puts at one position, or as good as one, nothing that is wished there moves many rows."""
+    create = {"op": "create", "list_id": groceries["id"], "content": "x"}
+    made = (await ann.post("/todos/batch", json={"operations": [create] * 80})).json()["results"]
+    ids = [result["todo"]["id"] for result in made]
+    clocks = [await watching.fetchval(CLOCK, ann_id)]
+    wishes = [*({"position": 5 + n * step} for n in range(80)), {"before": ids[0]}, {"after": ids[40]}]
+    for todo, wish in zip([*ids, ids[-1], ids[-2]], wishes, strict=True):
+        answer = await _change(ann, {"id": todo}, **wish)
+        assert answer.status_code == 200
+        clocks.append(await watching.fetchval(CLOCK, ann_id))
+    assert max(after - before for before, after in pairwise(clocks)) <= 17
+    order = (await ann.get(f"/lists/{groceries['id']}/todos", params={"order_by": "position", "limit": 100})).json()
+    found = [todo["id"] for todo in order["items"]]
+    assert found.index(ids[-1]) + 1 == found.index(ids[0])
+    assert found.index(ids[40]) + 1 == found.index(ids[-2])

@@ -22,6 +22,8 @@ SELECT $1, gen_random_uuid(), $2,
        timestamptz '2026-01-01Z' + n % 100 * interval '1 hour'
 FROM generate_series(1, $3::int) n
 """
+OATS = "SELECT id FROM todos WHERE owner_id = $1 AND deleted_at IS NULL AND unaccent(content) ~* 'oat'"
+THINNED = "UPDATE todos SET deleted_at = now() WHERE owner_id = $1 AND position::int % 10 <> 1"
 
 
 async def add(ann: httpx.AsyncClient, groceries: Json, content: str, description: str | None = None) -> None:
@@ -43,19 +45,57 @@ async def test_ranking(ann: httpx.AsyncClient, groceries: Json, walk: Walk) -> N
     assert found == ["x", "goat", "the oat", "Ôat 1", "oat 2"]
 
 
-@pytest.mark.parametrize("search", ["oat", "rare", "o", "milk 1", "nowhere"])
+async def test_where_a_word_begins(ann: httpx.AsyncClient, groceries: Json, walk: Walk) -> None:
+    """Behind whatever is no letter and no digit; and a word of one or two letters is looked for there alone."""
+    for content in ("xoat", "(oat)", "x-oat", "50%oats", "x\noat", "oat"):
+        await add(ann, groceries, content)
+    found = [item["content"] for item in await walk(ann, "/todos", search="oat")]
+    assert found == ["oat", "x\noat", "50%oats", "x-oat", "(oat)", "xoat"]
+    assert [item["content"] for item in await walk(ann, "/todos", search="oa")] == found[:-1]
+    assert await walk(ann, "/todos", search="at") == []
+
+
+@pytest.mark.parametrize(
+    ("search", "content"), [("ΟΔΟΣ", "οδος"), ("οδοσ", "ΟΔΟΣ"), ("οδος", "Οδοσ"), ("  oat ", "Oat"), ("本語", "日本語")]
+)
+async def test_what_is_alike(ann: httpx.AsyncClient, groceries: Json, walk: Walk, search: str, content: str) -> None:
+    """A sigma at a word's end is a sigma, spaces around a term do not count, and words need no spaces around them."""
+    await add(ann, groceries, content)
+    assert [item["content"] for item in await walk(ann, "/todos", search=search)] == [content]
+
+
+@pytest.mark.parametrize(
+    ("search", "pattern"), [("oat", "oat"), ("rare", "rare"), ("o", r"\mo"), ("milk 1", "milk 1"), ("nowhere", "where")]
+)
 async def test_pages_of_many(
-    ann: httpx.AsyncClient, ann_id: UUID, groceries: Json, sql: Sql, walk: Walk, search: str
+    ann: httpx.AsyncClient, ann_id: UUID, groceries: Json, sql: Sql, walk: Walk, *, search: str, pattern: str
 ) -> None:
     """Common or rare, each one is met once, by relevance as in an order of the todos' own."""
-    await sql(MANY, ann_id, UUID(groceries["id"]), 900)
+    await sql(MANY, ann_id, UUID(groceries["id"]), 1200)
     expected = await sql(
-        "SELECT todo_id FROM todo_search WHERE owner_id = $1 AND (content LIKE $2 OR description LIKE $2)",
-        *(ann_id, f"%{search}%"),
+        "SELECT id FROM todos WHERE owner_id = $1 AND unaccent(concat_ws(' ', content, description)) ~* $2",
+        *(ann_id, pattern),
     )
-    for order in ({}, {"order_by": "-position"}):
+    for order in ({}, {"order_by": "-created_at"}, {"order_by": "-position"}):
         met = [item["id"] for item in await walk(ann, "/todos", search=search, limit=99, **order)]
-        assert sorted(met) == sorted(str(row["todo_id"]) for row in expected)
+        assert sorted(met) == sorted(str(row["id"]) for row in expected)
+
+
+@pytest.mark.parametrize(("before", "after"), [(300, 1200), (1200, 0)])
+async def test_pages_while_a_word_becomes_common_or_rare(
+    ann: httpx.AsyncClient, ann_id: UUID, groceries: Json, sql: Sql, walk: Walk, *, before: int, after: int
+) -> None:
+    """The pages go on as the first began: none that stays is missed or met twice, whatever comes and goes meanwhile."""
+    await sql(MANY, ann_id, UUID(groceries["id"]), before)
+    there = {str(row["id"]) for row in await sql(OATS, ann_id)}
+    first = (await ann.get("/todos", params={"search": "oat", "limit": 20})).json()
+    await (sql(MANY, ann_id, UUID(groceries["id"]), after) if after else sql(THINNED, ann_id))
+    rest = await walk(ann, "/todos", search="oat", limit=99, cursor=first["next_cursor"])
+    met = [item["id"] for item in (*first["items"], *rest)]
+    assert len(set(met)) == len(met)
+    staying = there & {str(row["id"]) for row in await sql(OATS, ann_id)}
+    assert len(staying) > 50
+    assert staying <= set(met)
 
 
 async def test_labels(ann: httpx.AsyncClient, ann_id: UUID, groceries: Json, sql: Sql, walk: Walk) -> None:

@@ -25,6 +25,7 @@ KEY: Final = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
 REPLAYED: Final = {"description": "`true` on an answer given again", "schema": {"type": "string"}}
+ETAG: Final = {"description": "What to name in `If-Match` and `If-None-Match`", "schema": {"type": "string"}}
 _FRESH = "Cannot be undone: needs a standing of the last 5 seconds, else 503 `NOT_FRESH`."
 
 
@@ -63,24 +64,26 @@ def _operation_id(handler: HTTPRouteHandler, _method: object, path: list[Any]) -
 def schema(app: Litestar) -> dict[str, Any]:
     """The document as it is served: with what each route's guard asks for, and right where Litestar guesses."""
     document = app.openapi_schema.to_schema()
-    for operation, opt in _operations(app, document["paths"]):
+    for operation, handler in _operations(app, document["paths"]):
         _say_when(operation["responses"])
-        _say_demand(operation, opt.get("auth"))
-        if "idempotency" in opt:
+        _say_demand(operation, handler.opt.get("auth"))
+        if "idempotency" in handler.opt:
             _say_keyed(operation)
+        _say_tagged(operation)
+        _say_limit(operation["responses"], handler.resolve_request_max_body_size())
         _drop_guess(operation["responses"])
         _close_body(operation, document["components"]["schemas"])
     return document
 
 
-def _operations(app: Litestar, paths: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Each documented operation, with what its handler says of the layers in front of it."""
+def _operations(app: Litestar, paths: dict[str, Any]) -> Iterator[tuple[dict[str, Any], HTTPRouteHandler]]:
+    """Each documented operation, with its handler, which says of the layers in front of it too."""
     for route in app.routes:
         for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
             for method in handler.http_methods:
                 operation = paths.get(route.path_format, {}).get(method.lower())
                 if operation is not None:
-                    yield operation, handler.opt
+                    yield operation, handler
 
 
 def _say_demand(operation: dict[str, Any], demand: str | None) -> None:
@@ -101,6 +104,24 @@ def _say_keyed(operation: dict[str, Any]) -> None:
     for status, response in responses.items():
         if status.startswith("2"):
             response.setdefault("headers", {})["Idempotency-Replayed"] = REPLAYED
+
+
+def _say_tagged(operation: dict[str, Any]) -> None:
+    """Where a condition is taken, what is answered has a tag; a reader who has it already is told so."""
+    conditions = {each["name"] for each in operation.get("parameters", [])} & {"If-Match", "If-None-Match"}
+    if not conditions:
+        return
+    responses = operation["responses"]
+    if "If-None-Match" in conditions:
+        responses["304"] = {"description": "It still has a tag that `If-None-Match` names", "headers": {}}
+    for status, response in responses.items():
+        if status in {"200", "304", "412"}:
+            response.setdefault("headers", {})["ETag"] = ETAG
+
+
+def _say_limit(responses: dict[str, Any], size: int | None) -> None:
+    if "413" in responses and size:
+        responses["413"]["description"] = f"The body has more than {size // 1024} KiB"
 
 
 def _drop_guess(responses: dict[str, Any]) -> None:

@@ -37,6 +37,8 @@ _BY_STATUS: dict[int, type[ServiceError]] = {
 def render(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The one exception handler of every service."""
     known = translate(error)
+    if isinstance(known, ContentTooLarge):
+        known.detail = f"the body has more than {request.route_handler.resolve_request_max_body_size()} bytes"
     _tell(known, error)
     body = problem(known, instance=request.scope["path"])
     return Response(msgspec.json.encode(body), status_code=known.status, headers=known.headers, media_type=MEDIA_TYPE)

@@ -53,7 +53,11 @@ class ListController(Controller):
         if_none_match: NamedDependency[Tags | None],
         include: FromQuery[Include | None] = None,
     ) -> Response[TodoList]:
-        """One list."""
+        """One list.
+
+        With `include` its `ETag` is that of a page, which any change of the caller's changes. For the `If-Match` of a
+        change take `version` in quotes, as of any list or todo that was read among others.
+        """
         read = list_queries.nested if include is Include.TODOS else list_queries.seen
         return answer(await read(list_id, if_none_match))
 

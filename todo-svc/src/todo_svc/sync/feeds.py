@@ -115,20 +115,16 @@ class Feeds:
         for feed in self._feeds.values():
             feed.rung.set()
 
-    def admit(self, owner: UUID) -> None:
-        """Let another stream of this owner's come.
+    async def stream(self, owner: UUID, vigil: Vigil, *, number: int, clock: int) -> AsyncIterator[bytes]:
+        """Server-Sent Events behind `number`, for as long as the caller stands; `clock` is the last one now.
+
+        Its place is taken with the first chunk, before an answer begins: see `begun`.
 
         Raises:
-            TooManyRequests: there are enough.
+            TooManyRequests: the owner has enough.
+            Unavailable: the process is about to end.
 
         """
-        if self._is_full(owner):
-            raise TooManyRequests("this account has as many open streams as it may", retry_after=5)
-
-    async def stream(self, owner: UUID, vigil: Vigil, *, number: int, clock: int) -> AsyncIterator[bytes]:
-        """Server-Sent Events behind `number`, for as long as the caller stands; `clock` is the last one now."""
-        if self._is_full(owner):  # others have come since this one was admitted
-            return
         with self._joined(owner, clock) as feed:
             yield b"retry: %d\nid: %d\n\n" % (RETRY, number)
             spoken = time.monotonic()
@@ -145,12 +141,13 @@ class Feeds:
                 else:
                     await _set_within(moved, min(silence, vigil.rest))
 
-    def _is_full(self, owner: UUID) -> bool:
-        return owner in self._feeds and self._feeds[owner].streams >= STREAMS
-
     @contextmanager
     def _joined(self, owner: UUID, clock: int) -> Iterator[Feed]:
+        if self._is_closed:
+            raise Unavailable("this process is about to end", retry_after=1)
         feed = self._feeds.get(owner)
+        if feed is not None and feed.streams >= STREAMS:
+            raise TooManyRequests("this account has as many open streams as it may", retry_after=5)
         if feed is None:
             feed = self._feeds[owner] = Feed(ChangeQueries(self._database, owner), clock)
             self._tasks[owner] = asyncio.create_task(self._run(feed), name="feed")
@@ -189,6 +186,18 @@ class Feeds:
             _log.warning("changes wait", error=type(error.__cause__ or error).__name__)
             return POLL_DEAF
         return POLL_DEAF if self.is_deaf else POLL
+
+
+async def begun(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same stream, once its first chunk is there: what stands in its way is raised here, and not in an answer."""
+    first = await anext(stream)
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield first
+        async for chunk in stream:
+            yield chunk
+
+    return whole()
 
 
 def event(change: Change) -> bytes:

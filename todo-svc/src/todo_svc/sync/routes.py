@@ -10,7 +10,7 @@ from litestar.response import Stream
 from common.auth import AuthenticatedRequest
 from common.auth.vigil import Vigil
 from common.docs.responses import problems
-from todo_svc.sync.feeds import Feeds
+from todo_svc.sync.feeds import Feeds, begun
 from todo_svc.sync.queries import ChangeQueries
 from todo_svc.sync.schemas import NUMBER, SINCE, Changes, Place
 
@@ -58,8 +58,7 @@ class SyncController(Controller):
 
         It goes on behind `Last-Event-ID` without a gap, and ends with the session; 410 as sync.
         """
-        feeds.admit(request.user.id)
         place = Place.at(int(last_event_id)) if last_event_id else None
         clock = await change_queries.clock(place)
         events = feeds.stream(request.user.id, vigil, number=place.number if place else clock, clock=clock)
-        return Stream(events, media_type=EVENTS, headers={"X-Accel-Buffering": "no"})
+        return Stream(await begun(events), media_type=EVENTS, headers={"X-Accel-Buffering": "no"})

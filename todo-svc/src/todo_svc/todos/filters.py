@@ -13,11 +13,13 @@ from common.http.paging import Keyset
 from common.sql import Owned
 from todo_svc.todos.schemas import Priority, Status
 
+COMMON = 4
+"""The class of all that is found where so many todos match that they are not ranked."""
 POSITION = Keyset(name="position", column="position", kind=float, sql_type="float8")
 RELEVANCE = Keyset(
     name="relevance",
     column="created_at",
-    kind=tuple[Annotated[int, Meta(ge=0, le=3)], datetime],
+    kind=tuple[Annotated[int, Meta(ge=0, le=COMMON)], datetime],
     sql_type="timestamptz",
     descending=True,
 )

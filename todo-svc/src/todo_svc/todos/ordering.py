@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import ulp
 from typing import Final
 from uuid import UUID
 
@@ -19,10 +20,7 @@ REACH: Final = 8  # how many on each side are moved to make room; more only wher
 # Nothing is found where the anchor is not in the list, else the anchor itself is among them. Scalars, because only
 # they bound an index scan; a join would be a filter.
 _NEIGHBOURS = """
-WITH anchor AS (
-    SELECT position, id FROM todos
-    WHERE owner_id = $1 AND id = $4 AND list_id = $2 AND id <> $3 AND deleted_at IS NULL
-)
+WITH anchor AS ({anchor})
 (
     SELECT id, position, true AS below FROM todos
     WHERE owner_id = $1 AND list_id = $2 AND id <> $3 AND deleted_at IS NULL
@@ -35,7 +33,16 @@ WITH anchor AS (
     ORDER BY position, id LIMIT $5
 )
 """
-_OPERATORS = {"before": {"below": "<", "above": ">="}, "after": {"below": "<=", "above": ">"}}
+_TODO = """
+    SELECT position, id FROM todos
+    WHERE owner_id = $1 AND id = $4 AND list_id = $2 AND id <> $3 AND deleted_at IS NULL
+"""
+_PLACE = "SELECT $4::float8 AS position, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid AS id"
+_STATEMENTS = {
+    "before": _NEIGHBOURS.format(anchor=_TODO, below="<", above=">="),
+    "after": _NEIGHBOURS.format(anchor=_TODO, below="<=", above=">"),
+    "position": _NEIGHBOURS.format(anchor=_PLACE, below="<=", above=">"),
+}
 _RENUMBER = """
 UPDATE todos SET position = wanted.position, version = version + 1
 FROM unnest($2::uuid[], $3::float8[]) AS wanted (id, position) WHERE owner_id = $1 AND todos.id = wanted.id
@@ -43,12 +50,12 @@ FROM unnest($2::uuid[], $3::float8[]) AS wanted (id, position) WHERE owner_id = 
 
 
 class Wish(Struct, frozen=True, kw_only=True):
-    """Where a todo is to stand: `side` is `before` or `after`, and names the field that `anchor` came in."""
+    """Where a todo is to stand: `side` is `before`, `after` or `position`, the field that `anchor` came in."""
 
     todo_id: UUID
     list_id: UUID
     side: str
-    anchor: UUID
+    anchor: UUID | float
 
 
 class _Neighbour(Struct, frozen=True):
@@ -57,7 +64,7 @@ class _Neighbour(Struct, frozen=True):
 
 
 async def place(transaction: Statements, owner: UUID, wish: Wish) -> float:
-    """The position to give it, in the owner's turn.
+    """The position to give it, in the owner's turn: the one that is wished for, or one next to those that crowd it.
 
     Raises:
         Unprocessable: the anchor is no other todo of the list.
@@ -66,6 +73,8 @@ async def place(transaction: Statements, owner: UUID, wish: Wish) -> float:
     reach = REACH
     while True:
         below, above = await _neighbours(transaction, owner, wish, reach + 1)
+        if isinstance(wish.anchor, float) and not _is_crowded(wish.anchor, [*below, *above]):
+            return wish.anchor
         if not below and not above:
             error = FieldError(f"body.{wish.side}", "is no other todo of this list")
             raise Unprocessable("there is no such place", errors=[error])
@@ -85,11 +94,16 @@ async def _neighbours(
     transaction: Statements, owner: UUID, wish: Wish, limit: int
 ) -> tuple[list[_Neighbour], list[_Neighbour]]:
     """Those below and those above the place, the nearest first."""
-    statement = _NEIGHBOURS.format(**_OPERATORS[wish.side])
-    rows = await transaction.rows(statement, owner, wish.list_id, wish.todo_id, wish.anchor, limit)
+    rows = await transaction.rows(_STATEMENTS[wish.side], owner, wish.list_id, wish.todo_id, wish.anchor, limit)
     below = [_Neighbour(row["id"], row["position"]) for row in rows if row["below"]]
     above = [_Neighbour(row["id"], row["position"]) for row in rows if not row["below"]]
     return below, above
+
+
+def _is_crowded(position: float, neighbours: Sequence[_Neighbour]) -> bool:
+    """More may stand there than a wish may move: one day somebody wants to come between them."""
+    room = max(ROOM, REACH * ulp(position))
+    return sum(abs(each.position - position) <= room for each in neighbours) >= REACH
 
 
 def _bound(neighbours: Sequence[_Neighbour], index: int) -> float | None:

@@ -14,7 +14,9 @@ from todo_svc.todos.schemas import Priority, Status
 Search = Annotated[
     str | None,
     QueryParameter(
-        min_length=1, max_length=200, description="Stands in content or description, whatever its case and accents"
+        min_length=1,
+        max_length=200,
+        description="Stands in content or description, whatever its case and accents; one or two letters begin a word",
     ),
 ]
 Label = Annotated[
@@ -29,7 +31,8 @@ OrderBy = Annotated[
     QueryParameter(
         max_length=32,
         description="created_at, updated_at, due_at, priority or position; `-` in front for descending. Unless told, "
-        "oldest first, and a search best first: content begins with it, a word of it does, it does, the description",
+        "oldest first, and a search best first: content begins with it, a word of it does, it is in it, or in the "
+        "description; newest first where very many match",
     ),
 ]
 
@@ -47,7 +50,7 @@ def filters(
     return TodoFilters(
         status=status,
         priority=priority,
-        search=None if search is None else storable(search, place="query.search"),
+        search=None if search is None else storable(search.strip(" ") or " ", place="query.search"),
         labels=[storable(each, place="query.label") for each in label or ()],
         due_before=None if due_before is None else moment(due_before, "query.due_before"),
         due_after=None if due_after is None else moment(due_after, "query.due_after"),

@@ -94,10 +94,10 @@ def _statement(filters: TodoFilters, window: Window, wanted: Owned, order: Keyse
     """What is lateral to the owner's clock; each row has its class in front, which only a search tells apart."""
     limit, position = window.limit + 1, order.position(window.cursor)
     if order is RELEVANCE:
-        return Search(filters, wanted, COLUMNS).ranked(limit, position)
+        return Search(filters, wanted, COLUMNS, limit).ranked(position)
     wanted.after(order, position)
     if filters.search or filters.labels:
-        return Search(filters, wanted, COLUMNS).ordered(limit, order)
+        return Search(filters, wanted, COLUMNS, limit).ordered(order)
     return (
         f"SELECT 0 AS class, {COLUMNS} FROM todos WHERE {wanted.conditions} AND deleted_at IS NULL "  # noqa: S608 - no value is in the text
         f"ORDER BY {order.clause} LIMIT {wanted.bind(limit)}"

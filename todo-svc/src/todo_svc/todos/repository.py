@@ -107,18 +107,17 @@ class TodoRepository:
                 raise await self._refusal(transaction, todo_id, if_match)
 
     async def _settle(self, transaction: Statements, todo_id: UUID, given: dict[str, Any]) -> None:
-        """See that the list it is to stand in is there, and turn `before` and `after` into a position."""
-        side = next((name for name in ("before", "after") if name in given), None)
-        if side is None and "list_id" not in given:
-            return
-        list_id = given.get("list_id")
-        if list_id is None:
+        """See that the list it is to stand in is there, and turn its place there into a position."""
+        side = next((name for name in _PLACES if name in given), None)
+        list_id: Any = given.get("list_id")
+        if list_id is not None:
+            if await transaction.row(lists.ALIVE, self._owner, list_id) is None:
+                raise lists.missing()
+        elif side:
             row = await transaction.row(_LIST_OF, self._owner, todo_id)
             if row is None:
                 raise missing()
             list_id = row["list_id"]
-        if await transaction.row(lists.ALIVE, self._owner, list_id) is None:
-            raise lists.missing()
         if side:
             wish = Wish(todo_id=todo_id, list_id=list_id, side=side, anchor=given.pop(side))
             given["position"] = await ordering.place(transaction, self._owner, wish)

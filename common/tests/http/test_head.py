@@ -1,0 +1,72 @@
+"""HEAD: what GET would say of its answer, and no content."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from litestar import Litestar, get
+from litestar.response import Stream
+
+from common.auth import PUBLIC
+from common.http.head import Head
+from common.testing import client_of
+
+Build = Callable[..., Litestar]
+
+
+@get("/thing", opt={"auth": PUBLIC}, sync_to_thread=False)
+def thing() -> dict[str, str]:
+    """Something to look at."""
+    return {"name": "thing"}
+
+
+@get("/mine", sync_to_thread=False)
+def mine() -> str:
+    """Something of the caller's."""
+    return "mine"
+
+
+@pytest.mark.parametrize(("path", "status"), [("/thing", 200), ("/mine", 401), ("/nowhere", 404), ("/docs", 200)])
+async def test_as_get(build: Build, path: str, status: int) -> None:
+    """The same status and headers, the length of what is left out among them, and guarded as GET is."""
+    async with client_of(build(thing, mine)) as client:
+        whole, head = [await client.request(method, path) for method in ("GET", "HEAD")]
+    assert (head.status_code, head.content) == (whole.status_code, b"") == (status, b"")
+    for answer in (whole, head):
+        del answer.headers["X-Request-ID"]
+    assert head.headers == whole.headers
+
+
+async def test_an_answer_that_would_not_end(build: Build) -> None:
+    """It ends where its content would begin."""
+
+    async def ticks() -> AsyncIterator[bytes]:
+        while True:
+            yield b"tick"
+            await asyncio.sleep(0)
+
+    @get("/ticks", opt={"auth": PUBLIC}, sync_to_thread=False)
+    def forever() -> Stream:
+        return Stream(ticks())
+
+    sent: list[Any] = []
+    over = asyncio.Event()
+
+    async def receive() -> Any:
+        await over.wait()
+        return {"type": "http.disconnect"}  # as a server says once an answer is whole
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if message["type"] == "http.response.body" and not message["more_body"]:
+            over.set()
+
+    scope: Any = {"type": "http", "method": "HEAD", "path": "/ticks", "raw_path": b"/ticks", "query_string": b""}
+    scope |= {"headers": [], "root_path": "", "client": None, "server": ("service.test", 80), "scheme": "http"}
+    app = build(forever)
+    assert isinstance(app.asgi_handler, Head)
+    async with asyncio.timeout(5):
+        await app(scope, receive, send)
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert sent[1]["body"] == b""
