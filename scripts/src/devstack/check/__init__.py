@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from devstack.check import addresses, containers, docs, locks, sources, surface, tools
+from devstack.check import addresses, containers, contracts, docs, locks, sources, surface, tools
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -29,6 +29,7 @@ STEPS: dict[str, Step] = {
     "settings": surface.settings,
     "addresses": addresses.foreign,
     "containers": containers.containers,
+    "contracts": contracts.unbroken,
 }
 
 
