@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from devstack.check import addresses, docs, locks, sources, surface, tools
+from devstack.check import addresses, containers, contracts, docs, locks, sources, surface, tools
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -28,6 +28,8 @@ STEPS: dict[str, Step] = {
     "routes": surface.routes,
     "settings": surface.settings,
     "addresses": addresses.foreign,
+    "containers": containers.containers,
+    "contracts": contracts.unbroken,
 }
 
 # What can be written anew instead of complained about.
