@@ -77,12 +77,12 @@ def create_service(
         debug=False,
     )
     _take_turns(app)
-    origins = [origin.reveal() for origin in settings.cors_origins]
     inner = app.asgi_handler
     for layer in reversed(layers):
         inner = layer(inner)
     guarded = Guard(inner, auth, Demands(app.routes))
-    edge = Head(Edge(Cors(guarded, origins), access_log=_access_log(name, settings), drain=drain))
+    cors = Cors(guarded, [origin.reveal() for origin in settings.cors_origins])
+    edge = Head(Edge(cors, access_log=_access_log(name, settings), drain=drain))
     app.asgi_handler = tracing.layer(edge) if tracing else edge
     return app
 
