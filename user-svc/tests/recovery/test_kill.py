@@ -52,14 +52,16 @@ async def log_in(client: httpx.AsyncClient, email: str) -> str:
 @asynccontextmanager
 async def unwritable(redis: Redis) -> AsyncIterator[None]:
     """Redis takes no write until the block ends; those of a client that has died by then it never does."""
-    await redis.client_pause(60_000, all=False)
-    yield
 
     async def alone() -> bool:
         return len(await redis.client_list()) == 1
 
-    await eventually(alone)
-    await redis.client_unpause()
+    await redis.client_pause(60_000, all=False)
+    try:
+        yield
+        await eventually(alone)
+    finally:
+        await redis.client_unpause()
 
 
 @pytest.mark.e2e

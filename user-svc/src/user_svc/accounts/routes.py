@@ -11,6 +11,7 @@ from common.dto import User
 from common.http.idempotency import KEYED, replayed
 from common.http.strict import StrictBody
 from common.idempotency import Answer, Keyed
+from user_svc.accounts.addresses import key
 from user_svc.accounts.schemas import PasswordChange, ProfileChange, Registration
 from user_svc.accounts.service import AccountService, ProfileService
 from user_svc.admin.schemas import Actor
@@ -64,6 +65,8 @@ class AccountController(Controller):
         """Change the e-mail address, with `current_password`; a mail to the new one asks to verify it."""
         if data.current_password is not UNSET:
             await tries.count("password", str(request.user.id))
+            if data.email is not UNSET:
+                await tries.count("verify", key(data.email))
         return await profile.change(_known(request), data)
 
     @post(
