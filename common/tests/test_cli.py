@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from common import cli
+from common.garbage import SERVED
 from common.settings import Settings
 from common.telemetry.metrics import FOLDER
 from devstack.fixtures import TestPostgres
@@ -42,7 +43,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     yield
-    os.environ.pop(FOLDER, None)
+    for name in (FOLDER, SERVED):
+        os.environ.pop(name, None)
 
 
 @pytest.fixture
@@ -61,7 +63,15 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     def run(app: str, **options: Any) -> None:
         folder = os.environ.get(FOLDER)
-        told.append({"app": app, "folder": folder, "there": bool(folder and Path(folder).is_dir()), **options})
+        told.append(
+            {
+                "app": app,
+                "served": os.environ.get(SERVED),
+                "folder": folder,
+                "there": bool(folder and Path(folder).is_dir()),
+                **options,
+            }
+        )
 
     monkeypatch.setattr("uvicorn.run", run)
     return told
@@ -79,7 +89,7 @@ def test_serve(migrations: Path, served: list[dict[str, Any]]) -> None:
     (told,) = served
     assert (told["app"], told["factory"]) == ("notes_svc.app:create_app", True)
     assert (told["host"], told["port"], told["workers"]) == ("127.0.0.1", 8003, 1)
-    assert told["folder"] is None
+    assert (told["served"], told["folder"]) == ("yes", None)
     assert (told["access_log"], told["log_config"], told["server_header"], told["proxy_headers"]) == (
         False,
         None,

@@ -14,6 +14,7 @@ import uvicorn
 from common import settings as environment
 from common.database import translated
 from common.errors import Unavailable
+from common.garbage import SERVED
 from common.telemetry.metrics import FOLDER
 from common.variables import shown, variables
 
@@ -57,6 +58,7 @@ def _serve(service: str, kind: type[environment.Settings]) -> Callable[..., None
     )
     def serve(host: str, port: int, workers: int) -> None:
         load_or_exit(service, kind)
+        environment.set_for_children(SERVED, "yes")
         with _ends_well(), _shared_metrics(service, workers):
             uvicorn.run(
                 f"{service.replace('-', '_')}.app:create_app",
