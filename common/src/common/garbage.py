@@ -1,6 +1,6 @@
 """Garbage of a process that serves: what is there once it has started is not looked through again.
 
-Python looks through all that lives whenever a quarter as much again has been made. Of a service that is half a million
+Python looks through all that lives whenever a quarter as much again has been made. Of a service that is 150,000
 objects that will live as long as it does: 70 ms, about each second under load, in which every request waits.
 """
 
