@@ -73,8 +73,9 @@ def create_service(
     inner = app.asgi_handler
     for layer in reversed(layers):
         inner = layer(inner)
-    guarded = Guard(inner, auth, Demands(app.routes))
-    app.asgi_handler = Head(Edge(Cors(guarded, origins), access_log=_access_log(name, settings)))
+    demands = Demands(app.routes)
+    edge = Edge(Cors(Guard(inner, auth, demands), origins), access_log=_access_log(name, settings))
+    app.asgi_handler = Head(edge, demands.methods)
     return app
 
 
