@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from common import database as module
+from common import pool
 from common.database import Database, translated
 from common.errors import NotFound, Unavailable
 from devstack.fixtures import TestPostgres
@@ -137,7 +138,7 @@ async def test_slow_statement_is_given_up(dsn: str, monkeypatch: pytest.MonkeyPa
 
 async def test_full_pool_is_not_waited_for_for_ever(one: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody queues behind a jam for longer than a client would wait."""
-    monkeypatch.setattr(module, "WAIT", 0.05)
+    monkeypatch.setattr(pool, "WAIT", 0.05)
     jam = asyncio.create_task(one.row("SELECT pg_sleep(0.5)"))
     await asyncio.sleep(0)
     with pytest.raises(Unavailable):
@@ -155,7 +156,7 @@ async def test_readiness_is_answered_within_a_second(silent: Any) -> None:
 
 async def test_end_does_not_wait_for_a_slow_statement(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A statement still under way when the service stops is given a moment, then cut off."""
-    monkeypatch.setattr(module, "CLOSE", 0.1)
+    monkeypatch.setattr(pool, "CLOSE", 0.1)
     database = Database(dsn, size=1, application="test")
     await database.__aenter__()
     asking = asyncio.create_task(database.row("SELECT pg_sleep(10)"))

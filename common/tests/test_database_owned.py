@@ -112,7 +112,7 @@ async def test_owned_cut_off(one: Database, inside: str) -> None:
 
 async def test_no_open_transaction_comes_back(one: Database) -> None:
     """Whatever it was that kept a transaction from its end: its connection is not used again."""
-    async with one._connection() as connection:
+    with await one._lent() as connection:
         await connection.execute("BEGIN; SELECT set_config('gatehouse.owner', 'ann', true)")
     assert await values(one, "SELECT coalesce(current_setting('gatehouse.owner', true), '')") == ("",)
 

@@ -86,7 +86,7 @@ def test_wrong_options_are_one_line(argv: list[str], capsys: pytest.CaptureFixtu
 def test_one_round_measures_everything(tmp_path: Path) -> None:
     """With --json stdout is one object; each case has figures, the guarded ones a ratio; no file is left."""
     done = subprocess.run(
-        [*COMMAND, "--json", "--seconds", "0.2", "--rounds", "1"],
+        [*COMMAND, "--json", "--seconds", "0.1", "--rounds", "1", "--soak", "100"],
         capture_output=True, text=True, env=bare_environment(TMPDIR=str(tmp_path)), check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
@@ -98,6 +98,8 @@ def test_one_round_measures_everything(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert len(rows) == 22
     assert 0 < json.loads(done.stdout)["proof_us"] < 1000
+    soak = json.loads(done.stdout)["soak"]
+    assert 20 < soak["before"] <= soak["after"] < 200
     assert all(row["rps"] > 0 and 0 < row["p50_ms"] <= row["p99_ms"] for row in rows.values())
     assert [path.name for path in tmp_path.glob("gatehouse-bench-*")] == []
 

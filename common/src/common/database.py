@@ -11,11 +11,10 @@ import asyncpg
 import structlog
 
 from common.errors import Unavailable
+from common.pool import Pool
 
 CONNECT: Final = 2.0  # seconds
-WAIT: Final = 2.0  # seconds a request waits for a free connection
 STATEMENT: Final = 5.0  # seconds
-CLOSE: Final = 2.0  # seconds
 
 AWAY = (
     asyncpg.PostgresConnectionError,
@@ -100,34 +99,18 @@ class Database:
 
     def __init__(self, dsn: str, *, size: int, application: str) -> None:
         self._dsn = dsn
-        self._size = size
         self._application = application
-        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._pool = Pool(self._connect, size)
         self._looked = False
 
     async def __aenter__(self) -> Self:
-        self._pool = await asyncpg.create_pool(
-            self._dsn,
-            min_size=0,
-            max_size=self._size,
-            timeout=CONNECT,
-            command_timeout=STATEMENT,
-            init=self._look,
-            reset=_nothing,
-            server_settings={"application_name": self._application, "timezone": "UTC"},
-        )
+        self._pool.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pool is None:
-            return
-        try:
-            async with asyncio.timeout(CLOSE):
-                await self._pool.close()
-        except TimeoutError:
-            self._pool.terminate()
+        await self._pool.close()
 
     async def rows(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """All rows of one statement.
@@ -136,21 +119,22 @@ class Database:
             Unavailable: PostgreSQL cannot be reached; nothing was promised.
 
         """
-        async with self._connection() as connection:
+        with await self._lent() as connection:
             rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
             return rows
 
     async def row(self, statement: str, *arguments: Any) -> asyncpg.Record | None:
         """The first row of one statement, if it has one; raises as `rows` does."""
-        async with self._connection() as connection:
+        with await self._lent() as connection:
             row: asyncpg.Record | None = await connection.fetchrow(statement, *arguments)
             return row
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
         """A connection for statements that stand or fall together, committed before the block is left."""
-        async with self._connection() as connection, connection.transaction():
-            yield connection
+        with await self._lent() as connection:
+            async with connection.transaction():
+                yield connection
 
     @asynccontextmanager
     async def owned(self, owner: UUID, *, first: str = "") -> AsyncIterator[Transaction]:
@@ -162,7 +146,7 @@ class Database:
             Unavailable: PostgreSQL cannot be reached, or did not commit.
 
         """
-        async with self._connection() as connection:
+        with await self._lent() as connection:
             begin = f"BEGIN; SELECT set_config('gatehouse.owner', '{{owner}}', true); {first}"
             try:
                 await connection.execute(begin.format(owner=UUID(str(owner))))
@@ -182,6 +166,27 @@ class Database:
         except (Unavailable, TimeoutError):
             return False
 
+    async def _lent(self) -> "Lease":
+        return Lease(self._pool, self._pool.take() or await self._wait())
+
+    async def _wait(self) -> Any:
+        with translated():
+            return await self._pool.wait()
+
+    async def _connect(self) -> Any:
+        connection = await asyncpg.connect(
+            self._dsn,
+            timeout=CONNECT,
+            command_timeout=STATEMENT,
+            server_settings={"application_name": self._application, "timezone": "UTC"},
+        )
+        try:
+            await self._look(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
     async def _look(self, connection: Any) -> None:
         """Whoever runs this as a superuser is told that the second lock on ownership is open."""
         if not self._looked:
@@ -189,19 +194,31 @@ class Database:
             if role := await connection.fetchval(_UNHELD):
                 _log.error("row-level security does not hold for this role", role=role)
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Any]:
-        if self._pool is None:
-            raise Unavailable("the database pool is closed")
-        with translated():
-            async with asyncio.timeout(WAIT):  # the pool's own timeout would start a task for each request
-                connection = await self._pool.acquire()
-            try:
-                yield connection
-            finally:
-                if connection.is_in_transaction():  # cut off, and never rolled back
-                    connection.terminate()
-                await self._pool.release(connection)
+
+class Lease:
+    """A connection for the time of a `with` block, given back as it was or dropped; errors are `translated`."""
+
+    __slots__ = ("_connection", "_pool")
+
+    def __init__(self, pool: Pool, connection: Any) -> None:
+        self._pool = pool
+        self._connection = connection
+
+    def __enter__(self) -> Any:
+        return self._connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._pool.give(self._connection)
+            return
+        cause = _away(error)
+        if isinstance(error, Exception) and (cause is None or isinstance(cause, asyncpg.TransactionRollbackError)):
+            self._pool.give(self._connection)
+        else:
+            self._pool.drop(self._connection)
+        _raise(cause)
 
 
 class translated:  # noqa: N801 - reads as a statement: `with translated():`
@@ -213,14 +230,18 @@ class translated:  # noqa: N801 - reads as a statement: `with translated():`
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        cause = error
-        while cause is not None and not isinstance(cause, AWAY):
-            cause = cause.__cause__
-        if isinstance(cause, asyncpg.TransactionRollbackError):
-            raise Unavailable("changes of the same things got in each other's way; try again", retry_after=1) from cause
-        if cause is not None:
-            raise Unavailable("the database cannot be reached right now") from cause
+        _raise(_away(error))
 
 
-async def _nothing(_connection: Any) -> None:
-    """No connection carries state from one request to the next."""
+def _away(error: BaseException | None) -> BaseException | None:
+    """What of an error, or of its causes, means that PostgreSQL is away."""
+    while error is not None and not isinstance(error, AWAY):
+        error = error.__cause__
+    return error
+
+
+def _raise(cause: BaseException | None) -> None:
+    if isinstance(cause, asyncpg.TransactionRollbackError):
+        raise Unavailable("changes of the same things got in each other's way; try again", retry_after=1) from cause
+    if cause is not None:
+        raise Unavailable("the database cannot be reached right now") from cause

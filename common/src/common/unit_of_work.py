@@ -8,7 +8,8 @@ import asyncpg
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from common.database import CONNECT, STATEMENT, WAIT, translated
+from common.database import CONNECT, STATEMENT, translated
+from common.pool import WAIT
 
 
 class UnitOfWork:

@@ -16,6 +16,7 @@ from common.auth.remote import remote_auth
 from common.cli import load_or_exit
 from common.database import Database, Transactions
 from common.http.idempotency import Idempotency, statements
+from common.http.straight import Straight
 from common.redis import connect
 from common.service import create_service
 from todo_svc.bulk.repository import BulkRepository
@@ -27,6 +28,7 @@ from todo_svc.lists.repository import ListRepository
 from todo_svc.lists.routes import ListController
 from todo_svc.login import LoginController, LoginProxy
 from todo_svc.settings import Settings
+from todo_svc.straight import ways
 from todo_svc.sync.bell import Bell
 from todo_svc.sync.feeds import Feeds
 from todo_svc.sync.queries import ChangeQueries
@@ -80,7 +82,11 @@ def create_app(
             **_rooms(database, settings.kept),
         },
         lifespan=[resources(), erasure, feeds, bell, Housekeeping(database, kept=settings.kept)],
-        layers=[bell.layer, partial(Idempotency, database=database, keys=settings.jwt_keys, largest=MAXIMUM_BODY)],
+        layers=[
+            bell.layer,
+            partial(Idempotency, database=database, keys=settings.jwt_keys, largest=MAXIMUM_BODY),
+            partial(Straight, ways=ways(database)),
+        ],
         description="Lists and todos of each user, behind the guard.",
     )
 

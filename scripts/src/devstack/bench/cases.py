@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from itertools import count, repeat
+from itertools import repeat
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
@@ -118,7 +118,6 @@ class Work:
     def __init__(self, bed: Bed) -> None:
         self._bed = bed
         self._keys = KeyRing.parse(bed.keys)
-        self._titles = count(1)
         self._path = f"/lists/{bed.list_id}/todos?limit={TODOS}"
         self._long = f"/lists/{bed.long_id}/todos?limit={TODOS}"
 
@@ -165,7 +164,7 @@ class Work:
     async def create(self, _span: Span) -> Iterator[bytes]:
         """Todos, in a list of their own, so that no run meets the rows of another."""
         token = self._bed.login()
-        path = f"/lists/{self._bed.new_list(f'Written {next(self._titles)}', token)}/todos"
+        path = f"/lists/{self._bed.new_list(f'Written {uuid4()}', token)}/todos"
         body = msgspec.json.encode({"content": "Buy oat milk", "priority": "high"})
         return repeat(_request("POST", path, token, body))
 

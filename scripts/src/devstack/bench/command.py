@@ -20,6 +20,7 @@ from devstack.bench.cores import Cores, on, split
 from devstack.bench.load import LoadError, Span
 from devstack.bench.measure import Row, measure
 from devstack.bench.proof import proof_us
+from devstack.bench.soak import Soak, soak
 from devstack.processes import StackError
 from devstack.seed.options import Parser, UsageError, between
 
@@ -35,6 +36,7 @@ class Options(Struct, frozen=True):
     rounds: int
     json: bool
     only: str
+    soak: int
 
 
 class Result(Struct, frozen=True):
@@ -50,6 +52,7 @@ class Result(Struct, frozen=True):
     rounds: int
     cases: list[Row]
     proof_us: float
+    soak: Soak | None = None
 
 
 def main(argv: list[str]) -> int:
@@ -85,6 +88,13 @@ def parse(argv: list[str]) -> Options:
     parser.add_argument("--rounds", type=between(1, 99), default=3, metavar="N", help="runs of each case (3)")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end and nothing else")
     parser.add_argument("--only", type=_pattern, default="", metavar="PATTERN", help="cases whose name it is found in")
+    parser.add_argument(
+        "--soak",
+        type=between(0, 10_000_000),
+        default=0,
+        metavar="N",
+        help="send todo-svc so many requests at the end, and tell what that does to its memory (0)",
+    )
     return Options(**vars(parser.parse_args(argv)))
 
 
@@ -121,7 +131,8 @@ def run(options: Options) -> Result:
         with Bed(Path(folder), cores) as bed, on(cores.others):
             span = Span(min(WARMUP, options.seconds / 2), options.seconds)
             rows = uvloop.run(measure(chosen(cases(bed), options.only), span, options.rounds, _tell))
-    return _result(options, cores, rows)
+            soaked = uvloop.run(soak(bed, options.soak)) if options.soak else None
+    return _result(options, cores, rows, soaked)
 
 
 def show(result: Result) -> None:
@@ -143,9 +154,15 @@ def show(result: Result) -> None:
                 f"{row.case}: {row.strays:.0%} of the answers were others and do not count: the machine is busy",
                 highlight=False,
             )
+    if (soaked := result.soak) is not None and soaked.before is not None and soaked.after is not None:
+        console.print(
+            f"memory of todo-svc's worker: {soaked.before:.1f} MiB, and {soaked.after:.1f} MiB "
+            f"after {soaked.requests:,} requests more",
+            highlight=False,
+        )
 
 
-def _result(options: Options, cores: Cores, rows: list[Row]) -> Result:
+def _result(options: Options, cores: Cores, rows: list[Row], soaked: Soak | None) -> Result:
     return Result(
         python=platform.python_version(),
         cores=len(cores.measured | cores.others),
@@ -154,6 +171,7 @@ def _result(options: Options, cores: Cores, rows: list[Row]) -> Result:
         rounds=options.rounds,
         cases=rows,
         proof_us=proof_us(cores),
+        soak=soaked,
     )
 
 

@@ -13,8 +13,10 @@ from common.http.etag import Tagged, Tags, has, page_tag, version_tag
 from common.http.paging import MAXIMUM, Keyset
 from common.sql import Owned, clocked, confined, owned
 from todo_svc.lists.schemas import TodoList
+from todo_svc.todos.filters import TodoFilters, Window
 from todo_svc.todos.queries import COLUMNS as TODO_COLUMNS
-from todo_svc.todos.queries import POSITION, todo_of
+from todo_svc.todos.queries import POSITION, TodoQueries, todo_of
+from todo_svc.todos.schemas import Todo
 
 COLUMNS = "id, title, description, created_at, updated_at, version"
 _ONE = confined(f"SELECT {COLUMNS} FROM lists WHERE {owned()} AND id = $2 AND deleted_at IS NULL LIMIT 1")  # noqa: S608 - no value is in the text
@@ -83,6 +85,18 @@ class ListQueries:
                 return Tagged(tag, None)
         item = await self.one(list_id)
         return Tagged(version_tag(item.version), item)
+
+    async def todos(self, list_id: UUID, filters: TodoFilters, window: Window, seen: Tags | None) -> Tagged[Page[Todo]]:
+        """A page of a list's todos; whether the list is there is only asked where none are seen.
+
+        Raises:
+            NotFound: the owner has no such list.
+
+        """
+        page = await TodoQueries(self._database, self._owner).page(filters, window, list_id, seen)
+        if page.content is None or not page.content.items:
+            await self.one(list_id)
+        return page
 
     async def one(self, list_id: UUID) -> TodoList:
         """One list.

@@ -48,14 +48,10 @@ class TodoController(Controller):
         filters: NamedDependency[TodoFilters],
         window: NamedDependency[Window],
         list_queries: NamedDependency[ListQueries],
-        todo_queries: NamedDependency[TodoQueries],
         if_none_match: NamedDependency[Tags | None],
     ) -> Response[Page[Todo]]:
         """A page of a list's todos."""
-        page = await todo_queries.page(filters, window, list_id, if_none_match)
-        if page.content is None or not page.content.items:
-            await list_queries.one(list_id)
-        return answer(page)
+        return answer(await list_queries.todos(list_id, filters, window, if_none_match))
 
     @get("/todos", responses=problems(401, 422), dependencies=PARAMETERS | IF_NONE_MATCH)
     async def list_todos(

@@ -1,0 +1,31 @@
+"""The reads that most requests are, on the straight way; what else can be asked of these routes is in `routes`."""
+
+from common.database import Statements
+from common.http.straight import Plain, Way
+from todo_svc.lists.queries import ListQueries
+from todo_svc.todos.filters import TodoFilters, Window
+from todo_svc.todos.queries import TodoQueries
+
+_ANY = TodoFilters()
+
+
+def ways(database: Statements) -> list[Way]:
+    """The busiest first: they are tried in turn."""
+
+    def lists(asked: Plain) -> ListQueries:
+        return ListQueries(database, asked.owner)
+
+    def todos(asked: Plain) -> TodoQueries:
+        return TodoQueries(database, asked.owner)
+
+    return [
+        Way("/lists/{list_id:uuid}/todos", lambda it: lists(it).todos(it.id, _ANY, _window(it), it.seen), paged=True),
+        Way("/todos/{todo_id:uuid}", lambda it: todos(it).seen(it.id, it.seen)),
+        Way("/todos", lambda it: todos(it).page(_ANY, _window(it), seen=it.seen), paged=True),
+        Way("/lists", lambda it: lists(it).page(it.limit, it.cursor, nested=False, seen=it.seen), paged=True),
+        Way("/lists/{list_id:uuid}", lambda it: lists(it).seen(it.id, it.seen)),
+    ]
+
+
+def _window(asked: Plain) -> Window:
+    return Window(limit=asked.limit, cursor=asked.cursor)
