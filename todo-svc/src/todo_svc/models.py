@@ -121,6 +121,7 @@ class TodoSearch(CommonTableAttributes, AdvancedDeclarativeBase):
             "labels",
             "content",
             "description",
+            text("search_marks(content, description)"),
             postgresql_using="gin",
             postgresql_ops={"content": "gin_trgm_ops", "description": "gin_trgm_ops"},
         ),
