@@ -89,6 +89,27 @@ def test_serve(migrations: Path, served: list[dict[str, Any]]) -> None:
     assert told["timeout_graceful_shutdown"] == 10
 
 
+def test_settings_are_shown_without_their_secrets(
+    migrations: Path, served: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each as its variable would be written, with where it comes from; nothing is served."""
+    (tmp_path / "login").write_text("ann:geheim")
+    monkeypatch.setenv("DOCS_LOGIN_FILE", str(tmp_path / "login"))
+    monkeypatch.setenv("CORS_ORIGINS", "https://a.example,https://b.example")
+    result = call(migrations, "serve", "--print-config")
+    assert (result.exit_code, served) == (0, [])
+    lines = result.output.splitlines()
+    assert len(lines) == len(msgspec.structs.fields(Settings))
+    assert lines[:2] == [
+        "DATABASE_URL=postgresql://***@127.0.0.1:1/db  # environment",
+        "REDIS_URL=redis://127.0.0.1:1  # environment",
+    ]
+    assert "CORS_ORIGINS=https://a.example,https://b.example  # environment" in lines
+    assert "ACCESS_LOG=true  # default" in lines
+    assert "DOCS_LOGIN=***  # file" in lines
+    assert "geheim" not in result.output
+
+
 def test_several_workers_share_their_metrics(migrations: Path, served: list[dict[str, Any]]) -> None:
     """In a folder that lives as long as they do."""
     assert call(migrations, "serve", "--port", "8003", "--host", "0.0.0.0", "--workers", "3").exit_code == 0

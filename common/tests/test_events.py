@@ -139,6 +139,48 @@ async def test_a_dead_consumers_entries_are_taken_over(redis: Redis, run: Run) -
         await until_answered(lambda: pending(redis), 0)
 
 
+async def names(redis: Redis) -> set[bytes]:
+    """The group's consumers."""
+    return {consumer["name"] for consumer in await redis.xinfo_consumers(STREAM, GROUP)}
+
+
+async def test_a_clean_end_leaves_no_name(redis: Redis, run: Run) -> None:
+    """A service restarted a thousand times has not a thousand consumers."""
+    reader = Reader()
+    async with run(reader):
+        user = await post(redis)
+        await until(lambda: reader.taken == [user])
+        await until_answered(lambda: pending(redis), 0)
+        assert len(await names(redis)) == 1
+    assert await names(redis) == set()
+
+
+async def test_a_start_removes_forgotten_names(redis: Redis, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of processes that were killed; not while an entry is pending, which would be lost with its consumer."""
+    monkeypatch.setattr(events, "ABANDONED", 60_000)
+    monkeypatch.setattr(events, "FORGOTTEN", 0)
+    await post(redis)
+    await redis.xgroup_create(STREAM, GROUP, id="0")
+    await redis.xgroup_createconsumer(STREAM, GROUP, "killed")
+    await redis.xreadgroup(GROUP, "killed with an entry", {STREAM: ">"})
+    reader = Reader()
+    async with run(reader):
+        user = await post(redis)
+        await until(lambda: reader.taken == [user])
+        assert (b"killed" in await names(redis), len(await names(redis))) == (False, 2)
+    assert (await names(redis), await pending(redis)) == ({b"killed with an entry"}, 1)
+
+
+async def test_a_name_heard_of_lately_stays(redis: Redis, run: Run) -> None:
+    """Other processes read in the same group."""
+    reader = Reader()
+    await redis.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+    await redis.xgroup_createconsumer(STREAM, GROUP, "another")
+    async with run(reader):
+        await until(lambda: reader.caught_up == 1)
+        assert b"another" in await names(redis)
+
+
 async def test_two_consumers_share(redis: Redis, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each entry goes to one of a group's consumers, and both work."""
     monkeypatch.setattr(events, "ABANDONED", 60_000)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from common.farewell import on_farewell
+from common.farewell import Drain, on_farewell
 
 
 @pytest.fixture
@@ -34,6 +34,44 @@ async def test_it_calls_beside_the_server(heard: list[int]) -> None:
             await told.wait()
     assert heard == [signal.SIGTERM]
     assert signal.getsignal(signal.SIGTERM) is server
+
+
+async def test_it_may_call_ahead(heard: list[int]) -> None:
+    """The server hears a first SIGTERM later, and a second one at once."""
+    told = asyncio.Event()
+    with on_farewell(told.set, ahead=60):
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(5):
+            await told.wait()
+        assert heard == []
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert heard == [signal.SIGTERM]
+
+
+@pytest.mark.usefixtures("heard")
+async def test_the_server_hears_in_the_end() -> None:
+    """It is told once the time has passed."""
+    told = asyncio.Event()
+    signal.signal(signal.SIGTERM, lambda *_: told.set())
+    with on_farewell(lambda: None, ahead=0.01):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert not told.is_set()
+        async with asyncio.timeout(5):
+            await told.wait()
+
+
+@pytest.mark.usefixtures("heard")
+async def test_a_drain_begins_with_the_signal() -> None:
+    """From then on no connection is kept; an app may be started again and again."""
+    drain = Drain(60)
+    for _ in range(2):
+        async with drain:
+            assert (drain.begun, drain.headers) == (False, ())
+    async with drain:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0)
+        assert drain.begun
+        assert drain.headers == ((b"connection", b"close"),)
 
 
 async def test_where_nobody_listens() -> None:

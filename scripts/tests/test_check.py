@@ -3,12 +3,17 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import pytest
+from msgspec import Meta
 
+from common.settings import HttpUrl, Settings
 from devstack import check
 from devstack.check import addresses, docs, markdown, sources, surface, tools, tree
 
+ROOT = Path(__file__).resolve().parents[2]
 Write = Callable[[str, str], Path]
 
 
@@ -198,13 +203,39 @@ class TestSurface:
         ]
 
     def test_settings(self) -> None:
-        """Each real setting is listed, and no other."""
-        table = "| Variable |\n|---|\n| `REDIS_URL` |\n| `OLD_URL` |\n"
+        """Each real setting is listed in an example, and no other."""
         assert surface.compare({"REDIS_URL": 1}, {"REDIS_URL"}, "setting") == []
-        assert surface.compare(surface.settings_rows(table), {"REDIS_URL", "LOG_LEVEL"}, "setting") == [
+        assert surface.compare({"REDIS_URL": 1, "OLD_URL": 4}, {"REDIS_URL", "LOG_LEVEL"}, "setting") == [
             (1, "lists no setting LOG_LEVEL"),
             (4, "lists OLD_URL, a setting that no code reads"),
         ]
+
+    def test_settings_table(self) -> None:
+        """One row per variable, whatever structs have it: those that must be set and those of all first."""
+
+        class One(Settings, frozen=True, kw_only=True):
+            days: Annotated[int, Meta(ge=1, le=9, description="how long")] = 3
+
+        class Two(Settings, frozen=True, kw_only=True):
+            other_url: Annotated[HttpUrl, Meta(description="where it is")]
+
+        lines = surface.settings_table({"one-svc": One, "two-svc": Two}).splitlines()
+        assert len(lines) == 2 + len({field.name for struct in (One, Two) for field in msgspec.structs.fields(struct)})
+        assert [line.split("`")[1] for line in lines[2:5]] == ["DATABASE_URL", "REDIS_URL", "OTHER_URL"]
+        assert lines[4] == "| `OTHER_URL` | two-svc | required | `http://host:port`, `https://` | where it is |"
+        assert lines[-1] == "| `DAYS` | one-svc | `3` | 1 to 9 | how long |"
+
+    def test_stale_settings_are_found_and_mended(self, tmp_path: Path) -> None:
+        """A README whose table is another is a finding, until `--fix` has written it."""
+        for name in ("user-svc", "todo-svc"):
+            (tmp_path / name).symlink_to(ROOT / name)
+        (tmp_path / "pyproject.toml").symlink_to(ROOT / "pyproject.toml")
+        (tmp_path / "README.md").write_text(f"# Before\n{surface.BEGIN}\nold\n{surface.END}\nafter\n")
+        assert surface.settings(tmp_path) == [f"README.md:1 {surface.STALE}"]
+        surface.write_settings(tmp_path)
+        assert surface.settings(tmp_path) == []
+        assert (tmp_path / "README.md").read_text().startswith("# Before\n")
+        assert (tmp_path / "README.md").read_text().endswith("\nafter\n")
 
     def test_example_file(self) -> None:
         """A variable set, or shown commented out, counts; prose does not."""

@@ -126,6 +126,21 @@ def test_written_locks_fit(
     assert f"--constraint {workspace / 'requirements.lock'}" in texts[1]
 
 
+def test_extra_of_an_image_has_a_lock(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its package needs, with what the extra needs besides; other extras have none."""
+    pyproject = workspace / "common" / "pyproject.toml"
+    extras = '[project.optional-dependencies]\ntracing = ["ruff>=1"]\ntesting = ["pyjwt"]\n'
+    pyproject.write_text(f"{pyproject.read_text()}{extras}")
+    use_fake_uv(workspace, monkeypatch)
+    assert writer.main([]) == 0
+    names = [str(lock.path.relative_to(workspace)) for lock in writer.locks(workspace)]
+    assert names == ["requirements.lock", "common/tracing.lock", "todo-svc/requirements.lock"]
+    assert "--extra tracing" in (workspace / "common/tracing.lock").read_text()
+    assert writer.locks(workspace)[1].requirements == {"Redis[hiredis]>=8.1", "ruff>=1"}
+    pyproject.write_text(pyproject.read_text().replace("ruff>=1", "ruff>=2"))
+    assert any("tracing.lock pins ruff" in line for line in locks.stale(workspace))
+
+
 def test_uv_that_fails(workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     """A resolution that fails shows uv's reason and one line, and exits 1."""
     use_fake_uv(workspace, monkeypatch)

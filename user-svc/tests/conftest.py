@@ -35,6 +35,7 @@ def unconnected() -> Settings:
         "ARGON2_PASSES": "1",
         "THROTTLE_ACCOUNT_PER_MINUTE": "0",
         "THROTTLE_ADDRESS_PER_MINUTE": "0",
+        "THROTTLE_MAILS_PER_HOUR": "0",
         "LOG_LEVEL": "ERROR",
     }
     return load(Settings, variables)

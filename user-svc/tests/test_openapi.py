@@ -39,6 +39,7 @@ UNHURRIED = {
     "ARGON2_PASSES": "1",
     "THROTTLE_ACCOUNT_PER_MINUTE": "0",
     "THROTTLE_ADDRESS_PER_MINUTE": "0",
+    "THROTTLE_MAILS_PER_HOUR": "0",
     "LOG_LEVEL": "ERROR",
 }
 NOWHERE = {"DATABASE_URL": "postgresql://nowhere", "REDIS_URL": "redis://nowhere", "JWT_KEYS": random_keys()}

@@ -4,14 +4,27 @@ import os
 import sys
 import threading
 
+import pytest
 from argon2 import PasswordHasher
 
 from user_svc.passwords import NICE, Passwords
+from user_svc.settings import Settings
 
 
 def priority() -> int:
     """Of the calling thread, where the system tells threads apart."""
     return os.getpriority(os.PRIO_PROCESS, threading.get_native_id() if sys.platform == "linux" else 0)
+
+
+@pytest.mark.parametrize(("cores", "threads"), [({3}, 1), ({0, 1}, 2), ({0, 1, 2, 3}, 2)])
+def test_no_more_threads_than_cores(
+    unconnected: Settings, monkeypatch: pytest.MonkeyPatch, cores: set[int], threads: int
+) -> None:
+    """PASSWORD_THREADS is what at most there are: a process that is given one core hashes one password at a time."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: cores, raising=False)
+    passwords = Passwords.of(unconnected)
+    assert passwords._executor._max_workers == threads
+    passwords.close()
 
 
 async def test_hashing_steps_back() -> None:

@@ -30,8 +30,10 @@ async def make(redis_url: str) -> AsyncIterator[Make]:
     """A throttle as each process has one; on the test's Valkey, if `url` names no other."""
     async with contextlib.AsyncExitStack() as stack:
 
-        def make(account: int = 0, address: int = 0, *, url: str = redis_url, secret: bytes = b"secret") -> Throttle:
-            throttle = Throttle(connect(RedisUrl(url)), Limits(account, address), secret)
+        def make(
+            account: int = 0, address: int = 0, mails: int = 0, *, url: str = redis_url, secret: bytes = b"secret"
+        ) -> Throttle:
+            throttle = Throttle(connect(RedisUrl(url)), Limits(account, address, mails), secret)
             stack.push_async_callback(throttle.close)
             return throttle
 
@@ -81,6 +83,43 @@ async def test_each_address_has_its_limit(make: Make) -> None:
     ]
 
     assert (await asyncio.gather(*tries)).count(True) == 10
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("url", [None, NOBODY])
+async def test_a_customer_of_ipv6_is_counted_whole(make: Make, url: str | None) -> None:
+    """Whoever has a /64 does not get the limit 2^64 times; the next one has a limit of its own, as in IPv4."""
+    throttle = make(address=2, **({"url": url} if url else {}))
+    addresses = ("2001:db8:0:1::1", "2001:db8:0:1::2", "2001:db8:0:1:ffff::", "2001:db8:0:2::1")
+
+    assert [await passes(throttle, address=address) for address in addresses] == [True, True, False, True]
+    assert all([await passes(throttle, address=f"203.0.113.{number}") for number in range(5)])
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("url", [None, NOBODY])
+async def test_what_one_count_refuses_raises_no_other(make: Make, url: str | None) -> None:
+    """Whose address is held up does not use up the tries of Ann's account."""
+    throttle = make(account=2, address=1, **({"url": url} if url else {}))
+    assert await passes(throttle, address="203.0.113.9")
+
+    assert not any([await passes(throttle, address="203.0.113.9") for _ in range(3)])
+    assert [await passes(throttle, address=f"198.51.100.{number}") for number in (1, 2)] == [True, False]
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("url", [None, NOBODY])
+async def test_mails_are_counted_by_the_hour_too(make: Make, url: str | None) -> None:
+    """Three an hour of each kind: the next is twenty minutes away. What sends no mail has no such limit."""
+    throttle = make(account=100, mails=3, **({"url": url} if url else {}))
+    assert [await passes(throttle, "forgot") for _ in range(4)] == [True] * 3 + [False]
+    with pytest.raises(TooManyRequests) as refusal:
+        await throttle.check("forgot", account=ANN)
+
+    assert int(refusal.value.headers["Retry-After"]) == pytest.approx(20 * 60, abs=5)
+    assert await passes(throttle, "verify")
+    assert await passes(throttle, "forgot", account="bob@example.com")
+    assert all([await passes(throttle, "login") for _ in range(10)])
 
 
 @pytest.mark.usefixtures("patient")

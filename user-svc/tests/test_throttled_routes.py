@@ -159,6 +159,29 @@ async def test_mails_are_counted_by_whom_they_are_for(strict: Settings, path: st
     assert len(await rows("SELECT FROM outbox WHERE topic = 'mail'")) == 4
 
 
+@pytest.mark.parametrize("path", ["/auth/forgot-password", "/auth/request-verify-token"])
+async def test_mails_are_counted_by_the_hour(settings: Settings, path: str) -> None:
+    """Of two an hour the third is half an hour away, for nobody's address like for somebody's."""
+    async with client_of(create_app(replace(settings, throttle_mails_per_hour=2))) as client:
+        answers = [await send(client, path, {"email": "nobody@example.com"}) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [202, 202, 429]
+    assert 1790 < int(answers[-1].headers["Retry-After"]) <= 1800
+
+
+async def test_a_change_of_address_is_a_mail_to_the_new_one(settings: Settings, token: str, rows: Rows) -> None:
+    """Who changes to and fro sends nobody more mails than may be asked for."""
+    async with client_of(create_app(replace(settings, throttle_mails_per_hour=2))) as client:
+        answers = [
+            await send(client, "/users/me", {"email": email, "current_password": PASSWORD}, method="PATCH", token=token)
+            for email in ("new@example.com", ANN) * 2 + ("new@example.com",)
+        ]
+        asked = await send(client, "/auth/request-verify-token", {"email": "NEW@example.com"})
+
+    assert [answer.status_code for answer in (*answers, asked)] == [200] * 4 + [429, 429]
+    assert len(await rows("SELECT FROM outbox WHERE topic = 'mail'")) == 4
+
+
 async def test_guesses_of_the_current_password_are_counted_together(strict: Settings, login: Call) -> None:
     """Who found an open session tries its password three times, by whichever route; the right one waits too."""
     token = (await login()).json()["access_token"]

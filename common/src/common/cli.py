@@ -1,8 +1,10 @@
 """The command line of a service: `serve` and `migrate`; a wrong setting ends either with one line."""
 
+import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +15,7 @@ from common import settings as environment
 from common.database import translated
 from common.errors import Unavailable
 from common.telemetry.metrics import FOLDER
+from common.variables import shown, variables
 
 S = TypeVar("S", bound=environment.DatabaseSettings)
 
@@ -44,11 +47,17 @@ def _serve(service: str, kind: type[environment.Settings]) -> Callable[..., None
     @click.option("--host", default="127.0.0.1", show_default=True)
     @click.option("--port", type=click.IntRange(1, 65535), required=True)
     @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True)
+    @click.option(
+        "--print-config",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_print_config(service, kind),
+        help="Show every setting and where it comes from, secrets masked, and end.",
+    )
     def serve(host: str, port: int, workers: int) -> None:
         load_or_exit(service, kind)
-        with tempfile.TemporaryDirectory(prefix=f"{service}-metrics-") as folder:
-            if workers > 1:
-                environment.set_for_children(FOLDER, folder)
+        with _ends_well(), _shared_metrics(service, workers):
             uvicorn.run(
                 f"{service.replace('-', '_')}.app:create_app",
                 factory=True,
@@ -64,6 +73,39 @@ def _serve(service: str, kind: type[environment.Settings]) -> Callable[..., None
             )
 
     return serve
+
+
+def _print_config(service: str, kind: type[environment.Settings]) -> Callable[..., None]:
+    def show(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+        if not wanted:
+            return
+        settings = load_or_exit(service, kind)
+        for each in variables(kind):
+            click.echo(f"{each.name}={shown(getattr(settings, each.name.lower()))}  # {environment.source(each.name)}")
+        context.exit()
+
+    return show
+
+
+@contextmanager
+def _ends_well() -> Iterator[None]:
+    """Code 0 at SIGTERM: uvicorn raises the signal once more when it has ended in order, which is no failure."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _shared_metrics(service: str, workers: int) -> Iterator[None]:
+    """A folder for the numbers of several workers; one alone writes to no disk."""
+    if workers == 1:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix=f"{service}-metrics-") as folder:
+        environment.set_for_children(FOLDER, folder)
+        yield
 
 
 def _migrate(service: str, folder: Path) -> Callable[[], None]:

@@ -12,6 +12,7 @@ import structlog
 
 from common.errors import Unavailable
 from common.pool import Pool
+from common.telemetry.spans import connection_class
 
 CONNECT: Final = 2.0  # seconds
 STATEMENT: Final = 5.0  # seconds
@@ -178,6 +179,7 @@ class Database:
             self._dsn,
             timeout=CONNECT,
             command_timeout=STATEMENT,
+            connection_class=connection_class(),
             server_settings={"application_name": self._application, "timezone": "UTC"},
         )
         try:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 from uuid import uuid4
 
@@ -23,7 +24,19 @@ ANSWER: Final = BLOCK / 1000 + 1  # seconds after which a connection that says n
 BATCH: Final = 100
 DELIVERIES: Final = 10  # after which an entry that cannot be handled is put aside
 ABANDONED: Final = 5_000  # milliseconds after which another consumer's entry is taken over
+FORGOTTEN: Final = 3_600_000  # milliseconds after which the name of a consumer that says nothing is removed
 PAUSE: Final = 0.5  # seconds
+FAREWELL: Final = 0.2  # seconds
+
+# In one step: with a consumer go the entries it has not confirmed, and nobody would take them over.
+_TIDY = """
+for _, about in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+    local consumer = {}
+    for i = 1, #about, 2 do consumer[about[i]] = about[i + 1] end
+    local gone = consumer.name == ARGV[2] or consumer.idle >= tonumber(ARGV[3])
+    if gone and consumer.pending == 0 then redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name) end
+end
+"""
 
 _log = structlog.get_logger()
 
@@ -46,15 +59,22 @@ class Consumer:
 
     async def run(self) -> None:
         """Read until cancelled; whatever is away is waited for."""
-        while True:
-            try:
-                await self._join()
-                while True:
-                    await self._sweep()
-                    await self._take(await self._read())
-            except (RedisError, OSError, TimeoutError, Unavailable) as error:
-                _log.info("events wait", error=type(error).__name__)
-                await asyncio.sleep(PAUSE)
+        try:
+            while True:
+                await self._follow()
+        finally:
+            await self._leave()
+
+    async def _follow(self) -> None:
+        """Read until something is away, and pause."""
+        try:
+            await self._join()
+            while True:
+                await self._sweep()
+                await self._take(await self._read())
+        except (RedisError, OSError, TimeoutError, Unavailable) as error:
+            _log.info("events wait", error=type(error).__name__)
+            await asyncio.sleep(PAUSE)
 
     async def _join(self) -> None:
         """Make the group where there is none; then nobody knows what was in a stream before."""
@@ -63,7 +83,17 @@ class Consumer:
         except ResponseError as error:
             if "BUSYGROUP" not in str(error):
                 raise
+        await self._tidy()
         await self._catch_up()
+
+    async def _leave(self) -> None:
+        with suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await self._tidy()
+
+    async def _tidy(self) -> None:
+        """Remove our name, which the next read makes anew, and forgotten ones: each start would leave one for good."""
+        await self._redis.eval(_TIDY, 1, STREAM, self._group, self._name, FORGOTTEN)
 
     async def _read(self) -> list[tuple[bytes, dict[bytes, bytes]]]:
         answer: Any = await self._redis.xreadgroup(self._group, self._name, {STREAM: ">"}, count=BATCH, block=BLOCK)

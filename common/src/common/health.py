@@ -9,10 +9,11 @@ from common.auth.demands import PUBLIC
 from common.database import Database
 from common.docs.responses import problems
 from common.errors import Unavailable
+from common.farewell import Drain
 from common.telemetry import metrics
 
 
-def routes(database: Database | None) -> list[Any]:
+def routes(database: Database | None, drain: Drain) -> list[Any]:
     """`/health/live`, `/health/ready` and `/metrics`."""
     open_route: dict[str, Any] = {"opt": {"auth": PUBLIC}, "tags": ["operations"]}
 
@@ -23,7 +24,9 @@ def routes(database: Database | None) -> list[Any]:
 
     @get("/health/ready", **open_route, responses=problems(503))
     async def ready() -> dict[str, str]:
-        """The service's own PostgreSQL answers."""
+        """The service's own PostgreSQL answers, and nobody has asked this process to end."""
+        if drain.begun:
+            raise Unavailable("this process is about to end")
         if database is not None and not await database.answers():
             raise Unavailable("the database cannot be reached right now")
         return {"status": "ready"}

@@ -25,6 +25,8 @@ CHANNEL: Final = "outbox"  # of LISTEN and NOTIFY
 BATCH: Final = 500
 POLL: Final = 1.0  # seconds, for what was put off, and in case a notification was lost
 LEAST: Final = 0.02  # seconds between two tries
+URGENT: Final = 0.2  # seconds between two tries, at most, while an answer is held up
+MOST: Final = 1.0  # seconds between two tries
 FAREWELL: Final = 1.5  # seconds for what is still to be delivered at the end; above the longest pause between two tries
 LOCK: Final = 716_440_315  # with the topic: one relay at a time drains it, so that nothing is overtaken
 
@@ -89,6 +91,7 @@ class Relay:
         self._news = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._behind = False  # something was taken and is not delivered yet
         self._ended = False
 
@@ -115,40 +118,47 @@ class Relay:
         return delivered.done() and not delivered.cancelled()
 
     async def _run(self) -> None:
-        pause = _Pause()
-        while True:
-            try:
-                await self._follow(pause)
-            except Exception as error:  # noqa: BLE001 - whatever it is, what is committed must be delivered in the end
-                if self._ended:  # a rollback on a dead connection has swallowed the cancellation
-                    return
-                _log.warning("outbox waits", topic=self._topic, error=type(error).__name__)
-                if any(not one.done() for one in self._waiting):  # not for long: an answer is held up
-                    await asyncio.sleep(LEAST)
-                else:
-                    await pause.take(self._news)
-
-    async def _follow(self, pause: "_Pause") -> None:
-        """Drain at each piece of news, over one connection, until it breaks or a delivery fails."""
-        connection = await asyncpg.connect(self._dsn, timeout=CONNECT, command_timeout=STATEMENT)
+        outage = _Outage(self._topic)
         try:
-            await connection.add_listener(CHANNEL, lambda *_: self._news.set())
             while True:
-                waiting, self._waiting = self._waiting, []
                 self._news.clear()
                 try:
-                    await self._drain(connection)
-                except BaseException:
-                    self._waiting = waiting + self._waiting
-                    raise
-                self._behind = False
-                pause.reset()
-                _tell(waiting)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(POLL):
-                        await self._news.wait()
+                    await self._relay(await self._connected())
+                except Exception as error:  # noqa: BLE001 - whatever it is, what is committed must be delivered in the end
+                    if self._ended:  # a rollback on a dead connection has swallowed the cancellation
+                        return
+                    if not isinstance(error, _UndeliveredError):
+                        self._hang_up()
+                    urgent = any(not one.done() for one in self._waiting)  # an answer is held up
+                    await outage.pause(error.__cause__ or error, self._news, urgent=urgent)
+                else:
+                    outage.over()
+                    await _heard(self._news, POLL)
         finally:
-            connection.terminate()
+            self._hang_up()
+
+    async def _connected(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """The connection that hears of news; a new one after any failure but that of a delivery."""
+        if self._connection is None:
+            self._connection = await asyncpg.connect(self._dsn, timeout=CONNECT, command_timeout=STATEMENT)
+            await self._connection.add_listener(CHANNEL, lambda *_: self._news.set())
+        return self._connection
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+        self._connection = None
+
+    async def _relay(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """Deliver all there is, and tell those who have waited for it since before it began."""
+        waiting, self._waiting = self._waiting, []
+        try:
+            await self._drain(connection)
+        except BaseException:
+            self._waiting = [one for one in waiting if not one.done()] + self._waiting
+            raise
+        self._behind = False
+        _tell(waiting)
 
     async def _drain(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         """Batch by batch until none is left, after whichever process is at it already."""
@@ -161,29 +171,55 @@ class Relay:
                 self._oldest.set(max(0.0, time.time() - entries[0].posted_at) if entries else 0.0)
                 if entries:
                     self._behind = True
-                    later = set(await self._deliver(connection, entries))
+                    later = await self._delivered(connection, entries)
                     await connection.execute(_DONE, [entry.id for entry in entries if entry.id not in later])
                     if later:
                         await connection.execute(_LATER, list(later))
                 full = len(entries) == self._batch
         self._oldest.set(0.0)
 
+    async def _delivered(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", entries: Sequence[Entry]
+    ) -> Collection[int]:
+        try:
+            return set(await self._deliver(connection, entries))
+        except Exception as error:
+            raise _UndeliveredError from error
 
-class _Pause:
-    """Between two tries: from 50 ms, doubled to 1 s, with jitter; cut short where somebody waits for the next."""
 
-    def __init__(self) -> None:
-        self._upper = 0.05
+class _UndeliveredError(Exception):
+    """The delivery failed. Where this leaves the transaction, the connection has just taken a ROLLBACK: it is good."""
 
-    async def take(self, news: asyncio.Event) -> None:
-        news.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(random.uniform(self._upper / 2, self._upper)):  # noqa: S311 - no secret
-                await news.wait()
-        self._upper = min(1.0, self._upper * 2)
 
-    def reset(self) -> None:
-        self._upper = 0.05
+class _Outage:
+    """Said when it begins and when it is over; its pauses grow from 20 ms to a second, or to 0.2 s where urgent."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._since: float | None = None
+        self._upper = LEAST
+
+    async def pause(self, error: BaseException, news: asyncio.Event, *, urgent: bool) -> None:
+        """Wait for the next try, with jitter; news, as of somebody who waits, cuts it short."""
+        if self._since is None:
+            self._since = time.monotonic()
+            _log.warning("outbox waits", topic=self._topic, error=type(error).__name__)
+        upper = min(self._upper, URGENT) if urgent else self._upper
+        await asyncio.sleep(LEAST)
+        await _heard(news, random.uniform(upper / 2, upper) - LEAST)  # noqa: S311 - no secret
+        self._upper = min(MOST, upper * 2)
+
+    def over(self) -> None:
+        """A try has succeeded."""
+        if self._since is not None:
+            _log.info("outbox goes on", topic=self._topic, seconds=round(time.monotonic() - self._since, 1))
+        self._since, self._upper = None, LEAST
+
+
+async def _heard(news: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await news.wait()
 
 
 def _tell(waiting: Sequence[asyncio.Future[None]]) -> None:

@@ -12,9 +12,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import hiredis
 
 from common.settings import RedisUrl
+from common.telemetry.spans import span
 
 CONNECT: Final = 0.3  # seconds
 STUCK: Final = 0.25  # seconds without an answer while one is owed
+_REDIS: Final = {"db.system.name": "redis"}
 Answer = bytes | int | list[Any] | None
 
 
@@ -38,10 +40,11 @@ class RespClient:
             hiredis.ReplyError: Redis refused the command.
 
         """
-        protocol = self._protocol
-        if protocol is None or protocol.is_unusable():
-            protocol = await self._connected()
-        return await protocol.send(_pack(*words))
+        with span(str(words[0]), _REDIS):
+            protocol = self._protocol
+            if protocol is None or protocol.is_unusable():
+                protocol = await self._connected()
+            return await protocol.send(_pack(*words))
 
     async def aclose(self) -> None:
         """Close the connection."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 from operator import attrgetter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Litestar
 from litestar.di import Provide
@@ -18,6 +18,7 @@ from common.auth.principal import AuthenticatedRequest
 from common.auth.vigil import Vigil
 from common.database import Database
 from common.docs import document, page
+from common.farewell import Drain
 from common.health import routes as health_routes
 from common.http.cors import Cors
 from common.http.edge import Edge
@@ -26,6 +27,9 @@ from common.http.problems import render
 from common.settings import Settings
 from common.telemetry import log
 from common.telemetry.access import AccessLog
+
+if TYPE_CHECKING:
+    from common.telemetry.tracing import Tracing
 
 MAXIMUM_BODY: Final = 64 * 1024  # bytes
 
@@ -51,31 +55,35 @@ def create_service(
     """
     log.configure(name, level=settings.log_level, form=settings.log_format)
     title = f"Gatehouse {name}"
+    drain = Drain(settings.drain_seconds)
+    tracing = _tracing(name, settings)
 
     def vigil(request: AuthenticatedRequest) -> Vigil:
         return Vigil(auth, request.scope["headers"])
 
     given = {"vigil": vigil, **(dependencies or {})}
     app = Litestar(
-        route_handlers=[*routes, *health_routes(database), *page.routes(title, _login(settings))],
+        route_handlers=[*routes, *health_routes(database, drain), *page.routes(title, _login(settings))],
         dependencies={key: Provide(give, sync_to_thread=False) for key, give in given.items()},
         exception_handlers={Exception: render},
         openapi_config=document.openapi(title, version(name), description),
         lifespan=[
-            resource for resource in (database, auth, *lifespan) if isinstance(resource, AbstractAsyncContextManager)
+            resource
+            for resource in (tracing, database, auth, *lifespan, drain)
+            if isinstance(resource, AbstractAsyncContextManager)
         ],
         request_max_body_size=MAXIMUM_BODY,
         logging_config=None,
         debug=False,
     )
     _take_turns(app)
-    origins = [origin.reveal() for origin in settings.cors_origins]
     inner = app.asgi_handler
     for layer in reversed(layers):
         inner = layer(inner)
     demands = Demands(app.routes)
-    edge = Edge(Cors(Guard(inner, auth, demands), origins), access_log=_access_log(name, settings))
-    app.asgi_handler = Head(edge, demands.methods)
+    cors = Cors(Guard(inner, auth, demands), [origin.reveal() for origin in settings.cors_origins])
+    edge = Head(Edge(cors, access_log=_access_log(name, settings), drain=drain), demands.methods)
+    app.asgi_handler = tracing.layer(edge) if tracing else edge
     return app
 
 
@@ -90,6 +98,15 @@ def _take_turns(app: Litestar) -> None:
                 model.dependency_batches = [
                     {each} for batch in model.dependency_batches for each in sorted(batch, key=attrgetter("key"))
                 ]
+
+
+def _tracing(name: str, settings: Settings) -> "Tracing | None":
+    """Where it is wanted, which takes the packages of an extra."""
+    if settings.otel_exporter_otlp_endpoint is None:
+        return None
+    from common.telemetry.tracing import Tracing  # noqa: PLC0415 - they may not be installed
+
+    return Tracing(name, settings.otel_exporter_otlp_endpoint.reveal())
 
 
 def _access_log(name: str, settings: Settings) -> AccessLog | None:

@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
+
+from common.variables import bare, element, values
 
 S = TypeVar("S", bound="DatabaseSettings")
 
@@ -71,18 +74,21 @@ class ServerUrl(Secret):
 class DatabaseUrl(ServerUrl):
     """PostgreSQL, as libpq writes it."""
 
+    form = "`postgresql://user:password@host:5432/database`"
     schemes = ("postgresql", "postgres")
 
 
 class RedisUrl(ServerUrl):
     """Redis or Valkey."""
 
+    form = "`redis://:password@host:6379/0`, `rediss://` for TLS, `unix://`"
     schemes = ("redis", "rediss", "unix")
 
 
 class HttpUrl(ServerUrl):
     """Another service's origin, without a trailing slash."""
 
+    form = "`http://host:port`, `https://`"
     schemes = ("http", "https")
     needs_host = True
 
@@ -94,6 +100,8 @@ class HttpUrl(ServerUrl):
 
 class Origin(HttpUrl):
     """A browser origin (RFC 6454): scheme, host and port. `*` is refused: answers carry credentials."""
+
+    form = "`https://app.example.com`"
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -114,7 +122,7 @@ class Origin(HttpUrl):
 class DatabaseSettings(Struct, frozen=True, kw_only=True):
     """All that a migration needs; a field `database_url` is `DATABASE_URL`, or the file of `DATABASE_URL_FILE`."""
 
-    database_url: DatabaseUrl
+    database_url: Annotated[DatabaseUrl, Meta(description="PostgreSQL; all that `migrate` needs")]
 
     def check(self) -> None:
         """What no field can say alone; a program that starts calls it.
@@ -128,14 +136,53 @@ class DatabaseSettings(Struct, frozen=True, kw_only=True):
 class Settings(DatabaseSettings, frozen=True, kw_only=True):
     """What every service is told."""
 
-    redis_url: RedisUrl
-    environment: Literal["production", "development"] = "production"
-    database_pool_size: Annotated[int, Meta(ge=1, le=200)] = 10
-    cors_origins: list[Origin] = []
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["json", "console"] = "json"
-    access_log: bool = True
-    docs_login: Secret | None = None
+    redis_url: Annotated[RedisUrl, Meta(description="Redis or Valkey, the same for all services")]
+    environment: Annotated[
+        Literal["production", "development"], Meta(description="what is only for developers shows in `development`")
+    ] = "production"
+    database_pool_size: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=200,
+            description="connections per process; user-svc has two such pools, and three more for its outbox",
+        ),
+    ] = 10
+    cors_origins: Annotated[list[Origin], Meta(description="whose pages may call; `*` is refused")] = []
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="what is logged, to standard error")
+    ] = "INFO"
+    log_format: Annotated[Literal["json", "console"], Meta(description="for machines, or for people")] = "json"
+    access_log: Annotated[bool, Meta(description="one line per request")] = True
+    otel_exporter_otlp_endpoint: Annotated[
+        HttpUrl | None,
+        Meta(
+            description="where spans are sent, OTLP over HTTP; needs the extra `tracing`, whose SDK reads other `OTEL_`"
+        ),
+    ] = None
+    drain_seconds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=300,
+            description="between SIGTERM and the end: readiness says 503, requests are still answered. "
+            "As long as a balancer takes to notice",
+        ),
+    ] = 0
+    docs_login: Annotated[
+        Secret | None, Meta(description="`email:password` that `/docs` fills in, in development only")
+    ] = None
+
+    def check(self) -> None:
+        """See `DatabaseSettings`.
+
+        Raises:
+            SettingsError: spans are wanted, and what makes them is not installed.
+
+        """
+        there = find_spec("opentelemetry") and find_spec("opentelemetry.sdk")
+        if self.otel_exporter_otlp_endpoint is not None and not there:
+            raise SettingsError("OTEL_EXPORTER_OTLP_ENDPOINT needs the packages of the extra `tracing`")
 
     @property
     def is_development(self) -> bool:
@@ -167,6 +214,14 @@ def load(settings: type[S], environ: Mapping[str, str] | None = None) -> S:
     return settings(**values)
 
 
+def source(name: str, environ: Mapping[str, str] | None = None) -> str:
+    """Where a setting of this name comes from: `environment`, `file` or `default`."""
+    environ = os.environ if environ is None else environ
+    if environ.get(name):
+        return "environment"
+    return "file" if environ.get(f"{name}_FILE") else "default"
+
+
 def variable(name: str) -> str | None:
     """A variable that belongs to a library of ours, not to a service's settings."""
     return os.environ.get(name)
@@ -192,8 +247,8 @@ def _text(name: str, environ: Mapping[str, str]) -> str | None:
 
 def _parse(kind: Any, text: str) -> Any:
     """Convert one variable; lists are separated by commas."""
-    if getattr(kind, "__origin__", None) is list:
-        return [_parse(kind.__args__[0], part.strip()) for part in text.split(",") if part.strip()]
+    if (part := element(kind)) is not None:
+        return [_parse(part, each.strip()) for each in text.split(",") if each.strip()]
     try:
         return msgspec.convert(text, kind, strict=False, dec_hook=_custom)
     except msgspec.ValidationError as error:
@@ -207,7 +262,6 @@ def _custom(kind: type, text: Any) -> Any:
 
 
 def _sentence(kind: Any, message: str) -> str:
-    """Name the allowed values where there are some; never the value given."""
-    if getattr(kind, "__origin__", None) is Literal:
-        return f"must be one of {', '.join(kind.__args__)}"
-    return message[0].lower() + message[1:]
+    """What is allowed, or what the type itself said; never the value given."""
+    own = getattr(bare(kind), "parse", None)
+    return message[0].lower() + message[1:] if own else f"must be {values(kind)}"

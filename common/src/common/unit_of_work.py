@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 
 from common.database import CONNECT, STATEMENT, translated
 from common.pool import WAIT
+from common.telemetry.spans import connection_class
 
 
 class UnitOfWork:
@@ -22,7 +23,13 @@ class UnitOfWork:
         settings = {"application_name": application, "timezone": "UTC"}
 
         async def connect() -> Any:
-            return await asyncpg.connect(dsn, timeout=CONNECT, command_timeout=STATEMENT, server_settings=settings)
+            return await asyncpg.connect(
+                dsn,
+                timeout=CONNECT,
+                command_timeout=STATEMENT,
+                server_settings=settings,
+                connection_class=connection_class(),
+            )
 
         self._engine = create_async_engine(
             "postgresql+asyncpg://",

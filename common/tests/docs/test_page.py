@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from litestar import Litestar, get
 
-from common.docs.page import PACKAGE, POLICY, SCRIPT_PATH, page
+from common.docs.page import PACKAGE, POLICY, SCRIPT_NAME, page
 from common.settings import Secret
 from common.testing import client_of
 
@@ -69,7 +69,7 @@ async def test_page_names_no_other_host(build: Build) -> None:
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert not re.search(r"https?:|//[a-z]|url\(|@import", html.unescape(answer.text), re.IGNORECASE)
     addresses = [value for name, value in Links(answer.text).attributes if name in {"src", "href", "data-url"}]
-    assert sorted(addresses) == sorted(["data:,", "/openapi.json", "/openapi.json", SCRIPT_PATH])
+    assert sorted(addresses) == sorted(["data:,", "openapi.json", "openapi.json", SCRIPT_NAME])
 
 
 async def test_policy_allows_ourselves_only(build: Build) -> None:
@@ -138,7 +138,7 @@ def test_page_cannot_be_broken_out_of() -> None:
 
 async def test_script_is_served_gzipped_and_cached_for_good(build: Build, script: bytes) -> None:
     """A third of its size, once per version."""
-    answer = await fetch(build, SCRIPT_PATH, Accept_Encoding="br, gzip")
+    answer = await fetch(build, f"/{SCRIPT_NAME}", Accept_Encoding="br, gzip")
     assert answer.status_code == 200
     assert answer.headers["Content-Encoding"] == "gzip"
     assert answer.headers["Content-Type"].startswith("text/javascript")
@@ -151,18 +151,18 @@ async def test_script_is_served_gzipped_and_cached_for_good(build: Build, script
 @pytest.mark.parametrize("accepted", ["identity", "", "br", "gzip;q=0", "br;q=1.0, gzip; q=0"])
 async def test_script_is_served_plain_to_who_cannot_unpack(build: Build, script: bytes, accepted: str) -> None:
     """Without gzip in what is accepted, or with it refused (RFC 9110 section 12.5.3)."""
-    answer = await fetch(build, SCRIPT_PATH, Accept_Encoding=accepted)
+    answer = await fetch(build, f"/{SCRIPT_NAME}", Accept_Encoding=accepted)
     assert "Content-Encoding" not in answer.headers
     assert answer.content == script
 
 
 async def test_script_that_is_known_is_not_sent_again(build: Build) -> None:
     """304 for the tag it was sent with, and the file for any other."""
-    tag = (await fetch(build, SCRIPT_PATH)).headers["ETag"]
-    again = await fetch(build, SCRIPT_PATH, If_None_Match=tag)
+    tag = (await fetch(build, f"/{SCRIPT_NAME}")).headers["ETag"]
+    again = await fetch(build, f"/{SCRIPT_NAME}", If_None_Match=tag)
     assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
     assert again.headers["Cache-Control"] == "public, max-age=31536000, immutable"
-    assert (await fetch(build, SCRIPT_PATH, If_None_Match='"another"')).status_code == 200
+    assert (await fetch(build, f"/{SCRIPT_NAME}", If_None_Match='"another"')).status_code == 200
 
 
 async def test_script_is_read_once(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,11 +171,11 @@ async def test_script_is_read_once(build: Build, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(gzip, "compress", compress)
     async with client_of(build(lists)) as client:
         for _ in range(3):
-            await client.get(SCRIPT_PATH)
+            await client.get(f"/{SCRIPT_NAME}")
     assert compress.call_count == 1
 
 
-@pytest.mark.parametrize("path", ["/docs", SCRIPT_PATH, "/openapi.json"])
+@pytest.mark.parametrize("path", ["/docs", f"/{SCRIPT_NAME}", "/openapi.json"])
 async def test_page_is_open(build: Build, path: str) -> None:
     """Whoever has no token yet comes here for one."""
     assert (await fetch(build, path)).status_code == 200

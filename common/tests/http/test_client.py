@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from common.http.client import Client, Clients, Network
+from common.http.client import Client, Clients, Network, household
 
 PROXIES = Clients([Network.parse("10.0.0.0/8"), Network.parse("fd00::/8")])
 PROXY = "10.0.0.1"
@@ -48,6 +48,23 @@ def test_the_sender_is_the_first_that_no_trusted_proxy_vouches_beyond(
 ) -> None:
     """From the last hop backwards; nobody can choose an address to be throttled by."""
     assert PROXIES.of(scope(peer, *forwarded)).address == expected
+
+
+HOUSEHOLDS = {
+    "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64",
+    "2001:db8:1:2::": "2001:db8:1:2::/64",
+    "2001:db8:1:3::1": "2001:db8:1:3::/64",
+    "fe80::1%eth0": "fe80::/64",
+    "203.0.113.9": "203.0.113.9",
+    "::ffff:203.0.113.9": "203.0.113.9",
+    "unknown": "unknown",
+}
+
+
+@pytest.mark.parametrize(("address", "expected"), HOUSEHOLDS.items())
+def test_a_household_is_what_one_customer_may_choose_from(address: str, expected: str) -> None:
+    """A /64 of IPv6 is one; each address of IPv4 stands for itself, in either spelling."""
+    assert household(address) == expected
 
 
 def test_by_default_nobody_is_believed() -> None:

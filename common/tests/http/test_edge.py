@@ -14,6 +14,7 @@ from litestar.types import Message, Receive, Scope, Send
 from prometheus_client import REGISTRY
 
 from common.auth import PUBLIC
+from common.farewell import Drain
 from common.http.edge import Edge
 from common.http.problems import MEDIA_TYPE
 from common.telemetry import trace
@@ -175,7 +176,7 @@ class Recorder:
     """Sends a request through an edge around any application, and keeps what comes out."""
 
     def __init__(self, app: Any) -> None:
-        self.edge = Edge(app, access_log=AccessLog("test", form="json"))
+        self.edge = Edge(app, access_log=AccessLog("test", form="json"), drain=Drain(0))
         self.messages: list[Message] = []
 
     async def request(self, path: str = "/päth", kind: str = "http") -> None:

@@ -3,14 +3,17 @@
 import asyncio
 import time
 from typing import Any
+from unittest.mock import Mock
 
 import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 from redis.exceptions import ConnectionError as RedisAway
 
-from common.outbox import CHANNEL, FAREWELL, LOCK, NOTIFY, Relay
-from common.testing import eventually
+from common import outbox
+from common.outbox import CHANNEL, LOCK, NOTIFY, Relay
+from common.telemetry import log
+from common.testing import captured_logs, eventually
 
 SOON = 10.0  # seconds a busy machine may take
 TOPIC = "greeting"
@@ -51,6 +54,26 @@ async def test_flush_outlasts_a_failure(dsn: str, post: Any, receiver: Any) -> N
         assert receiver.received == [1]
 
 
+async def test_outage_is_waited_for_without_haste(
+    dsn: str, post: Any, receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody waits while Redis is away: tries come apart, over the one connection, and two lines tell of it all."""
+    connect = Mock(side_effect=asyncpg.connect)
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    receiver.fail = RedisAway("away")
+    with captured_logs() as logs:
+        log.configure("test", level="INFO", form="json")
+        async with Relay(dsn, TOPIC, receiver) as relay:
+            await post(1)
+            assert await relay.flush(0.6) is False
+            tried = receiver.tried
+            receiver.fail = None
+            assert await relay.flush(SOON) is True
+    assert [line["event"] for line in logs.lines] == ["outbox waits", "outbox goes on"]
+    assert connect.call_count == 1
+    assert tried < 12
+
+
 async def test_flush_waits_for_the_relay_of_another_process(dsn: str, post: Any, receiver: Any) -> None:
     """While another process is at it, what it has taken is not yet delivered."""
     holder = await asyncpg.connect(dsn)
@@ -76,14 +99,17 @@ async def test_what_is_left_is_delivered_before_the_end(dsn: str, post: Any, rec
     assert receiver.received == [1]
 
 
-async def test_the_end_does_not_wait_for_ever(left: Any, dsn: str, post: Any, receiver: Any) -> None:
+async def test_the_end_does_not_wait_for_ever(
+    left: Any, dsn: str, post: Any, receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What cannot be delivered stays where it is, for whoever comes next."""
+    monkeypatch.setattr(outbox, "FAREWELL", 0.3)
     receiver.fail = RedisAway("away")
     async with Relay(dsn, TOPIC, receiver):
         await post(1)
         await eventually(lambda: receiver.tried)
         started = time.perf_counter()
-    assert time.perf_counter() - started < FAREWELL + 1
+    assert time.perf_counter() - started < 1.0
     assert await left() == 1
 
 

@@ -100,8 +100,11 @@ async def test_entry_that_is_put_off_keeps_no_other_waiting(left: Any, dsn: str,
     assert await left() == 0
 
 
-async def test_topics_are_relayed_apart(writer: Any, left: Any, dsn: str, receiver: Any) -> None:
+async def test_topics_are_relayed_apart(
+    writer: Any, left: Any, dsn: str, receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A relay takes nothing of another topic, and is kept from nothing by one that is stuck."""
+    monkeypatch.setattr(outbox, "FAREWELL", 0.1)
     stuck = type(receiver)()
     stuck.held = asyncio.Event()
     await writer.execute(GREETING.replace("greeting", "farewell"))
@@ -172,8 +175,11 @@ async def test_crash_between_delivery_and_its_record_delivers_again(
     assert (first.received, receiver.received, await left()) == ([1], [1], 0)
 
 
-async def test_other_process_takes_over_when_one_dies(writer: Any, dsn: str, post: Any, receiver: Any) -> None:
+async def test_other_process_takes_over_when_one_dies(
+    writer: Any, dsn: str, post: Any, receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The lock of a connection that is gone is free, and what it had not delivered is."""
+    monkeypatch.setattr(outbox, "FAREWELL", 0.1)
     stuck = type(receiver)()
     stuck.held = asyncio.Event()
     async with AsyncExitStack() as stack:

@@ -14,6 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = ("dependency-metadata", "constraint-dependencies", "override-dependencies", "environments")
+LOCKED_EXTRAS = {"tracing"}  # those that an image may be built with
 HEADER = "# For Python 3.11 and later, any platform. Written by ./scripts/lock, not by hand."
 INPUTS = "# inputs: sha256:"
 
@@ -26,6 +27,7 @@ class Lock:
     sources: tuple[Path, ...]
     requirements: frozenset[str]
     settings: str
+    extra: str = ""
 
     def inputs(self) -> str:
         """A fingerprint of what was asked for. What has been published since makes no lock stale."""
@@ -48,6 +50,11 @@ def locks(root: Path) -> list[Lock]:
         if path.parent.name.endswith("-svc"):
             wanted = frozenset().union(*(run_time(read(known[member])) for member in closure(name, known)))
             found.append(Lock(path.with_name("requirements.lock"), (path,), wanted, settings))
+        found += [
+            Lock(path.with_name(f"{extra}.lock"), (path,), frozenset(run_time(read(path)) | wanted), settings, extra)
+            for extra, wanted in optional(read(path)).items()
+            if extra in LOCKED_EXTRAS
+        ]
     return found
 
 
@@ -81,11 +88,15 @@ def run_time(pyproject: dict[str, Any]) -> set[str]:
     return set(pyproject["project"].get("dependencies", []))
 
 
+def optional(pyproject: dict[str, Any]) -> dict[str, set[str]]:
+    """What each extra of a package needs besides."""
+    return {name: set(needs) for name, needs in pyproject["project"].get("optional-dependencies", {}).items()}
+
+
 def wanted_by(pyproject: dict[str, Any]) -> set[str]:
     """What a package needs to run, in all its extras and groups."""
-    extras = pyproject["project"].get("optional-dependencies", {}).values()
     groups = pyproject.get("dependency-groups", {}).values()
-    return run_time(pyproject).union(*extras, *groups)
+    return run_time(pyproject).union(*optional(pyproject).values(), *groups)
 
 
 def project_name(requirement: str) -> str:
@@ -98,6 +109,7 @@ def write(lock: Lock, root: Path, uv: str, options: list[str]) -> None:
     """Resolve one lock. Its present pins are kept where they still fit, on a fresh clone too."""
     shared = root / "requirements.lock"
     scope = ["--group", "dev", "--all-extras"] if lock.path == shared else ["--constraint", str(shared)]
+    scope += ["--extra", lock.extra] if lock.extra else []
     python = read(root / "pyproject.toml")["project"]["requires-python"].lstrip(">=")
     form = ["--universal", "--python-version", python, "--generate-hashes", "--no-header", "--no-annotate"]
     outside = [word for name in members(root) for word in ("--no-emit-package", name)]

@@ -12,6 +12,7 @@ from common.docs.responses import problems
 from common.dto import TokenResponse
 from common.errors import Unavailable
 from common.http.lean import transport_to
+from common.telemetry.spans import span
 from common.telemetry.trace import outgoing_headers
 
 PATH: Final = "/auth/jwt/login"
@@ -37,11 +38,12 @@ class LoginProxy:
 
         """
         try:
-            return await self._client.post(
-                PATH,
-                content=body,
-                headers=httpx.Headers({**headers, **outgoing_headers()}, encoding="latin-1"),
-            )
+            with span(f"POST {PATH}", {"http.request.method": "POST", "server.address": "user-svc"}):
+                return await self._client.post(
+                    PATH,
+                    content=body,
+                    headers=httpx.Headers({**headers, **outgoing_headers()}, encoding="latin-1"),
+                )
         except httpx.HTTPError as error:
             raise Unavailable("nobody can log in right now", retry_after=2) from error
 

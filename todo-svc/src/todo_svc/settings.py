@@ -11,7 +11,9 @@ from common.auth.remote import GuardedSettings
 class Settings(GuardedSettings, frozen=True, kw_only=True):
     """What todo-svc is told besides what any guarded service is told."""
 
-    trash_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+    trash_days: Annotated[
+        int, Meta(ge=1, le=3650, description="days in which what is deleted from now on can be had back")
+    ] = 30
 
     @property
     def kept(self) -> timedelta:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from litestar import Litestar, Request
+from litestar.di import NamedDependency
 from litestar.params import RawBody
 from msgspec import Struct
 
@@ -44,7 +45,7 @@ from user_svc.sessions.service import SessionService
 from user_svc.sessions.tokens import AccessTokens, ActionTokens
 from user_svc.settings import Settings
 from user_svc.standing import TOPIC, StandingAuthority
-from user_svc.throttle import Limits, Throttle
+from user_svc.throttle import Limits, Throttle, Tries
 
 NAME = "user-svc"
 ROUTES: Final = (
@@ -81,6 +82,9 @@ def create_app(settings: Settings | None = None) -> Litestar:
     def client(request: Request[Any, Any, Any]) -> Client:
         return clients.of(request.scope)
 
+    def tries(client: NamedDependency[Client]) -> Tries:
+        return Tries(ground.throttle, client)
+
     def keyed(request: Request[Any, Any, Any], body: RawBody) -> Keyed | None:
         return idempotency.keyed(settings.jwt_keys, request.scope, body)
 
@@ -90,7 +94,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         routes=ROUTES,
         auth=LocalAuthenticator(verifier(settings), ground.queries),
         database=ground.database,
-        dependencies={"client": client, "keyed": keyed, **_rooms(settings, ground)},
+        dependencies={"client": client, "tries": tries, "keyed": keyed, **_rooms(settings, ground)},
         lifespan=[
             _closing(ground),
             ground.standing,
@@ -108,7 +112,9 @@ def _ground(settings: Settings) -> Ground:
     dsn, size, lifetime = settings.database_url.reveal(), settings.database_pool_size, settings.jwt_max_seconds
     database = Database(dsn, size=size, application=NAME)
     standing = StandingAuthority(connect(settings.redis_url), database, lifetime=lifetime)
-    limits = Limits(settings.throttle_account_per_minute, settings.throttle_address_per_minute)
+    limits = Limits(
+        settings.throttle_account_per_minute, settings.throttle_address_per_minute, settings.throttle_mails_per_hour
+    )
     return Ground(
         database,
         UnitOfWork(dsn, size=size, application=NAME),
@@ -132,7 +138,6 @@ def _rooms(settings: Settings, ground: Ground) -> Mapping[str, Callable[[], obje
             RecoveryQueries(ground.database), changes, passwords, tokens=ground.actions, relay=telling
         ),
         "sessions": _sessions(settings, ground),
-        "throttle": ground.throttle,
         "erasures": events.Erasures(ground.database, settings.jwt_keys),
         "administration": Administration(ground.database, token_lifetime=settings.jwt_max_seconds),
         "admin_queries": AdminQueries(ground.database),

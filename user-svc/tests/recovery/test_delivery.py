@@ -1,12 +1,7 @@
 """From the outbox to the mail server: later rather than never, and not for ever."""
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,8 +11,6 @@ from msgspec.structs import replace
 
 from common.settings import HttpUrl
 from common.testing import captured_logs, client_of
-from devstack.fixtures import bare_environment
-from devstack.ports import free_port
 from user_svc.app import create_app
 from user_svc.settings import Mailbox, Settings, SmtpUrl
 
@@ -144,69 +137,3 @@ async def test_the_outbox_holds_no_token_and_no_address(client: httpx.AsyncClien
     [(account,)] = await rows("SELECT id FROM accounts")
 
     assert payload == f'{{"action": "reset", "account": "{account}"}}'
-
-
-@pytest.mark.e2e
-async def test_a_kill_between_commit_and_send_loses_no_mail(settings: Settings, rows: Rows, mail_server: Any) -> None:
-    """SIGKILL of the process that promised the mail; the next one sends it."""
-    first = serve(settings, port := free_port())
-    try:
-        await ready(port)
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-            await client.post("/auth/register", json={"email": ANN, "password": PASSWORD})
-            await ask(client)
-    finally:
-        first.send_signal(signal.SIGKILL)
-        first.wait()
-    assert len(await rows(WAITING)) == 1
-    mail_server.start()
-    await rows("UPDATE outbox SET not_before = now()")
-
-    second = serve(settings, port)
-    try:
-
-        async def sent() -> bool:
-            return bool(mail_server.letters) and not await rows(WAITING)
-
-        await until(sent)
-    finally:
-        second.kill()  # how it ends cleanly is another test's
-        second.wait()
-
-    assert [letter["To"] for letter in mail_server.letters] == [ANN]
-
-
-def serve(settings: Settings, port: int) -> "subprocess.Popen[bytes]":
-    """A process of its own."""
-    keys = settings.jwt_keys
-    kid, key = keys.signing
-    environment = bare_environment(
-        DATABASE_URL=settings.database_url.reveal(),
-        REDIS_URL=settings.redis_url.reveal(),
-        JWT_KEYS=f"{kid}:{encoded(key)}",
-        SMTP_URL=settings.smtp_url.reveal() if settings.smtp_url else "",
-        MAIL_FROM="no-reply@example.net",
-        PUBLIC_URL="https://app.test",
-        LOG_LEVEL="ERROR",
-    )
-    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
-    command = [sys.executable, "-m", "user_svc", "serve", f"--port={port}"]
-    return subprocess.Popen(command, env=environment)
-
-
-def encoded(key: bytes) -> str:
-    """As JWT_KEYS has it."""
-    return urlsafe_b64encode(key).decode()
-
-
-async def ready(port: int) -> None:
-    """Wait until it serves."""
-
-    async def answers() -> bool:
-        async with httpx.AsyncClient(trust_env=False) as client:
-            try:
-                return (await client.get(f"http://127.0.0.1:{port}/health/ready")).status_code == 200
-            except httpx.TransportError:
-                return False
-
-    await until(answers)

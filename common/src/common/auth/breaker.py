@@ -13,6 +13,7 @@ IN_A_ROW: Final = 5
 SAMPLE: Final = 20
 WINDOW: Final = 10.0  # seconds the sample may span
 BUSY: Final = 0.5  # share of failures in a full sample
+PATIENCE: Final = 5.0  # seconds until the next probe, at most, where nothing but an answer will do
 
 
 class State(StrEnum):
@@ -27,7 +28,9 @@ class Breaker:
     """Opens after 5 failures in a row, or when half of the last 20 calls within 10 s failed.
 
     It stays open for `shortest` seconds, doubled with each probe that fails up to `longest`, with full jitter, so that
-    replicas do not come back in step. Times are seconds of a monotonic `clock`.
+    replicas do not come back in step; for a call that is `pressing` no longer than `PATIENCE`, jitter included. Times
+    are seconds of a monotonic `clock`. An outcome is that of the state its call was allowed in: of an older one it
+    tells nothing, so that no late answer passes for the probe's.
     """
 
     def __init__(
@@ -46,43 +49,51 @@ class Breaker:
         self._metric = BREAKER_STATE.labels(dependency)
         self._outcomes: deque[tuple[float, bool]] = deque(maxlen=SAMPLE)
         self._row = 0
-        self._openings = 0
-        self._until = 0.0
+        self._upper = shortest
+        self._until = self._until_pressing = 0.0
+        self._generation = 1
         self.state = State.CLOSED
 
-    def allows(self) -> bool:
-        """Whether a call may be made now; the call that is let through half-open is the probe."""
-        if self.state is State.CLOSED:
-            return True
-        if self.state is State.OPEN and self._clock() >= self._until:
+    def allows(self, *, pressing: bool = False) -> int:
+        """A number to name with the call's outcome, 0 if none may be made; the one call of half-open is the probe."""
+        if self.state is State.OPEN and self._clock() >= self._end(pressing=pressing):
             self._enter(State.HALF_OPEN)
-            return True
-        return False
+            return self._generation
+        return self._generation if self.state is State.CLOSED else 0
 
-    def succeeded(self) -> None:
+    def remaining(self, *, pressing: bool = False) -> float:
+        """Seconds for which it stays open; 0 in another state."""
+        return max(0.0, self._end(pressing=pressing) - self._clock()) if self.state is State.OPEN else 0.0
+
+    def succeeded(self, generation: int) -> None:
         """The dependency answered."""
+        if generation != self._generation:
+            return
         self._row = 0
         if self.state is State.CLOSED:
             self._outcomes.append((self._clock(), True))
         else:
             self._outcomes.clear()
-            self._openings = 0
+            self._upper = self._shortest
             self._enter(State.CLOSED)
 
-    def failed(self) -> None:
-        """The dependency gave no usable answer; late failures of an open breaker change nothing."""
-        if self.state is State.OPEN:
+    def failed(self, generation: int) -> None:
+        """The dependency gave no usable answer."""
+        if generation != self._generation:
             return
         self._row += 1
         self._outcomes.append((self._clock(), False))
         if self.state is State.HALF_OPEN or self._row >= IN_A_ROW or self._is_busy_failing():
             self._open()
 
-    def abandoned(self) -> None:
-        """The probe was given up without an outcome; the next call may be one."""
-        if self.state is State.HALF_OPEN:
-            self._until = self._clock()
+    def abandoned(self, generation: int) -> None:
+        """The call was given up without an outcome; after the probe's end so, the next call may be one."""
+        if generation == self._generation and self.state is State.HALF_OPEN:
+            self._until = self._until_pressing = self._clock()
             self._enter(State.OPEN)
+
+    def _end(self, *, pressing: bool) -> float:
+        return self._until_pressing if pressing else self._until
 
     def _is_busy_failing(self) -> bool:
         since = self._clock() - WINDOW
@@ -90,12 +101,13 @@ class Breaker:
         return len(self._outcomes) == SAMPLE and self._outcomes[0][0] >= since and failures >= SAMPLE * BUSY
 
     def _open(self) -> None:
-        upper = min(self._longest, self._shortest * 2**self._openings)
-        self._openings += 1
+        upper, self._upper = self._upper, min(self._longest, self._upper * 2)
         self._row = 0
-        self._until = self._clock() + self._jitter(upper)
+        now, wait = self._clock(), self._jitter(upper)
+        self._until, self._until_pressing = now + wait, now + wait * min(1.0, PATIENCE / upper)
         self._enter(State.OPEN)
 
     def _enter(self, state: State) -> None:
         self.state = state
+        self._generation += 1
         self._metric.set(list(State).index(state))

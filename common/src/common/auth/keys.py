@@ -32,6 +32,8 @@ PUBLISHED = frozenset(
 class KeyRing:
     """`JWT_KEYS`: the first key signs, all of them verify. Never shown by repr."""
 
+    form = "`kid:base64url[,kid:base64url]`"
+
     __slots__ = ("_keys",)
 
     def __init__(self, keys: dict[str, bytes]) -> None:

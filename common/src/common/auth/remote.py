@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from math import ceil
 from time import perf_counter
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
 import httpx
+from msgspec import Meta
 
 from common.auth import decisions
 from common.auth.channel import StandingChannel
@@ -43,8 +45,10 @@ ENDING: Final = 5.0  # seconds before its end in which a token may be refused fo
 class GuardedSettings(TokenSettings, frozen=True, kw_only=True):
     """What every service but user-svc is told besides."""
 
-    user_svc_url: HttpUrl
-    auth_blind: BlindPolicy = "read"
+    user_svc_url: Annotated[HttpUrl, Meta(description="where user-svc answers, without a path")]
+    auth_blind: Annotated[BlindPolicy, Meta(description="what passes when neither Redis nor user-svc can be asked")] = (
+        "read"
+    )
 
 
 class _TooOldError(Exception):
@@ -123,7 +127,8 @@ class RemoteAuthenticator:
                 if self._clock() - principal.as_of > STALE_AFTER:
                     self._flights.launch(claims.session, lambda: self._fly(token, claims, found))
                 return principal
-        return await self._ask(token, claims, found) or self._without_verdict(claims, found, safe=safe, fresh=fresh)
+        asked = await self._ask(token, claims, found, fresh=fresh)
+        return asked or self._without_verdict(claims, found, safe=safe, fresh=fresh)
 
     async def _recall(self, claims: Claims) -> Recollection | None:
         """What Redis says; None if it says nothing."""
@@ -150,29 +155,30 @@ class RemoteAuthenticator:
             return None
         return Principal(claims.subject, claims.session, source, known.as_of, known)
 
-    async def _ask(self, token: str, claims: Claims, found: Recollection | None) -> Principal | None:
+    async def _ask(self, token: str, claims: Claims, found: Recollection | None, *, fresh: bool) -> Principal | None:
         """What `/me` says, asked once per session at a time; None is no verdict."""
         try:
-            user = await self._flights.join(claims.session, lambda: self._fly(token, claims, found))
+            user = await self._flights.join(claims.session, lambda: self._fly(token, claims, found, fresh=fresh))
         except NoVerdict:
             return None
         except _TooOldError:
             if self._is_ending(claims):
                 raise InvalidToken("expired", "the access token expired", source=Source.USER_SVC) from None
-            return await self._ask(token, claims, found)  # it was another token of the session that was too old
+            # It was another token of the session that was too old.
+            return await self._ask(token, claims, found, fresh=fresh)
         if user is None:
             raise _revoked(Source.USER_SVC)
         if user.id != claims.subject:
             return None
         return Principal(claims.subject, claims.session, Source.USER_SVC, self._clock(), user)
 
-    async def _fly(self, token: str, claims: Claims, found: Recollection | None) -> User | None:
+    async def _fly(self, token: str, claims: Claims, found: Recollection | None, *, fresh: bool = False) -> User | None:
         if self._memory.is_dead(claims.session):  # another's flight has landed since this caller looked
             return None
         if (known := self._memory.good(claims.session)) is not None and known.as_of > self._clock() - GOOD_FOR:
             return known
         asked_at = self._clock()  # a profile announced while user-svc answers is newer than its answer
-        user = await self._userinfo.ask(token)
+        user = await self._userinfo.ask(token, pressing=fresh)
         if user is None and self._is_ending(claims):
             raise _TooOldError
         if user is None:
@@ -190,12 +196,14 @@ class RemoteAuthenticator:
     def _without_verdict(self, claims: Claims, found: Recollection | None, *, safe: bool, fresh: bool) -> Principal:
         """Neither yes nor no. Proof alone carries the request where Redis would show a tombstone if there were one."""
         if fresh:
-            raise _cannot_judge("this needs to ask user-svc about the session, and it does not answer", "NOT_FRESH")
+            detail = "this needs to ask user-svc about the session, and it does not answer"
+            raise Unavailable(detail, code="NOT_FRESH", retry_after=ceil(self._userinfo.wait) or RETRY_AFTER)
         if found is not None and self._is_sealed(found):
             return Principal(claims.subject, claims.session, Source.PROOF, claims.issued_at)
         if self._blind == "all" or (self._blind == "read" and safe):
             return Principal(claims.subject, claims.session, Source.BLIND, claims.issued_at)
-        raise _cannot_judge("whether this session still stands cannot be asked right now", "CANNOT_JUDGE")
+        detail = "whether this session still stands cannot be asked right now"
+        raise Unavailable(detail, code="CANNOT_JUDGE", retry_after=RETRY_AFTER)
 
 
 def remote_auth(settings: GuardedSettings, *, transport: httpx.AsyncBaseTransport | None = None) -> RemoteAuthenticator:
@@ -211,7 +219,3 @@ def remote_auth(settings: GuardedSettings, *, transport: httpx.AsyncBaseTranspor
 
 def _revoked(source: Source) -> InvalidToken:
     return InvalidToken("revoked", "the session of this access token has ended", source=source)
-
-
-def _cannot_judge(detail: str, code: str) -> Unavailable:
-    return Unavailable(detail, code=code, retry_after=RETRY_AFTER)

@@ -28,7 +28,7 @@ JITTER: Final = 0.1  # so that sessions remembered together are not asked about 
 _REPLACE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end"
 
 
-class Standing(User, frozen=True):
+class Standing(User, frozen=True, kw_only=True):
     """A good session's user, `as_of` seconds since the epoch."""
 
     as_of: float
@@ -117,18 +117,19 @@ class StandingStore:
         await self._redis.aclose()
 
     async def _run(self, *words: Any) -> Any:
-        if not self._breaker.allows():
+        call = self._breaker.allows()
+        if not call:
             raise StoreUnavailable
         try:
             async with asyncio.timeout(BUDGET):
                 answer = await self._redis.execute_command(*words)
         except (RedisError, HiredisError, OSError, TimeoutError) as error:
-            self._breaker.failed()
+            self._breaker.failed(call)
             raise StoreUnavailable from error
         except asyncio.CancelledError:
-            self._breaker.abandoned()
+            self._breaker.abandoned(call)
             raise
-        self._breaker.succeeded()
+        self._breaker.succeeded(call)
         return answer
 
     def _read(self, value: bytes | None) -> Standing | Revoked | None:
@@ -147,7 +148,7 @@ def key(session: UUID) -> str:
 
 def standing(user: User, as_of: float) -> Standing:
     """A user as he stood then."""
-    return Standing(user.id, user.email, user.is_active, user.is_superuser, user.is_verified, as_of)
+    return Standing(user.id, user.email, user.is_active, user.is_superuser, user.is_verified, as_of=as_of)
 
 
 def encode(user: User, as_of: float) -> bytes:

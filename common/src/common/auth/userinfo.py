@@ -10,8 +10,10 @@ from common.auth.breaker import Breaker
 from common.dto import User
 from common.http.lean import transport_to
 from common.telemetry.metrics import USERINFO_REQUESTS
+from common.telemetry.spans import span
 from common.telemetry.trace import outgoing_headers
 
+_CALL: Final = {"http.request.method": "GET", "server.address": "user-svc"}
 TOTAL: Final = 0.6  # seconds, waiting for a place in the bulkhead included
 BULKHEAD: Final = 64  # questions under way at once
 
@@ -37,44 +39,51 @@ class UserInfoClient:
         self._breaker = Breaker("user-svc", shortest=2.0, longest=30.0)
         self._bulkhead = asyncio.Semaphore(BULKHEAD)
 
-    async def ask(self, token: str) -> User | None:
-        """The user, or None when user-svc refuses the token.
+    async def ask(self, token: str, *, pressing: bool = False) -> User | None:
+        """The user, or None when user-svc refuses the token; `pressing` where nothing else than this answer will do.
 
         Raises:
             NoVerdict: the breaker is open, time ran out, or the answer is neither a user nor a bearer challenge.
 
         """
         try:
-            user = await self._guarded(token)
+            user = await self._guarded(token, pressing=pressing)
         except NoVerdict as error:
             USERINFO_REQUESTS.labels(error.outcome).inc()
             raise
         USERINFO_REQUESTS.labels("good" if user else "refused").inc()
         return user
 
+    @property
+    def wait(self) -> float:
+        """Seconds until a pressing question is asked again; 0 when it would be now."""
+        return self._breaker.remaining(pressing=True)
+
     async def close(self) -> None:
         """Give the connections back."""
         await self._client.aclose()
 
-    async def _guarded(self, token: str) -> User | None:
-        if not self._breaker.allows():
+    async def _guarded(self, token: str, *, pressing: bool) -> User | None:
+        call = self._breaker.allows(pressing=pressing)
+        if not call:
             raise NoVerdict("breaker_open")
         try:
             user = await self._ask(token)
         except NoVerdict:
-            self._breaker.failed()
+            self._breaker.failed(call)
             raise
         except asyncio.CancelledError:
-            self._breaker.abandoned()
+            self._breaker.abandoned(call)
             raise
-        self._breaker.succeeded()
+        self._breaker.succeeded(call)
         return user
 
     async def _ask(self, token: str) -> User | None:
-        headers = {"Authorization": f"Bearer {token}", **outgoing_headers()}
         try:
             async with asyncio.timeout(TOTAL), self._bulkhead:
-                answer = await self._client.get("/me", headers=headers)
+                with span("GET /me", _CALL):
+                    headers = {"Authorization": f"Bearer {token}", **outgoing_headers()}
+                    answer = await self._client.get("/me", headers=headers)
         except (httpx.TimeoutException, TimeoutError):
             raise NoVerdict("timeout") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:

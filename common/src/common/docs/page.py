@@ -16,7 +16,8 @@ from common.docs.document import schema
 PACKAGE: Final = "flask-openapi-scalar"  # carries Scalar's JavaScript; its Flask code is never imported
 SCRIPT: Final = "scalar.standalone.js"
 VERSION: Final = distribution(PACKAGE).version
-SCRIPT_PATH: Final = f"/docs/scalar-{VERSION}.js"
+SCRIPT_NAME: Final = f"docs/scalar-{VERSION}.js"
+DOCUMENT_NAME: Final = "openapi.json"
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline' data:; img-src 'self' data:; "
@@ -35,6 +36,7 @@ _OPTIONS: dict[str, Any] = {
     "defaultOpenAllTags": True,
 }
 
+# The names are relative: behind a gateway the page may stand under a prefix.
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -44,8 +46,8 @@ _PAGE = """<!doctype html>
 <link rel="icon" href="data:,">
 </head>
 <body>
-<noscript>This page needs JavaScript. The document itself is at <a href="/openapi.json">/openapi.json</a>.</noscript>
-<script id="api-reference" data-url="/openapi.json" data-configuration="{options}"></script>
+<noscript>This page needs JavaScript. The document itself is at <a href="{document}">{document}</a>.</noscript>
+<script id="api-reference" data-url="{document}" data-configuration="{options}"></script>
 <script src="{script}"></script>
 </body>
 </html>
@@ -60,7 +62,8 @@ def page(title: str, login: tuple[str, str] | None) -> bytes:
         "securitySchemes": {"OAuth2": {"flows": {"password": {**flow, "selectedScopes": []}}}},
     }
     options = msgspec.json.encode({**_OPTIONS, "authentication": authentication}).decode()
-    return _PAGE.format(title=html.escape(title), options=html.escape(options), script=SCRIPT_PATH).encode()
+    names = {"document": DOCUMENT_NAME, "script": SCRIPT_NAME}
+    return _PAGE.format(title=html.escape(title), options=html.escape(options), **names).encode()
 
 
 class Script:
@@ -113,11 +116,11 @@ def routes(title: str, login: tuple[str, str] | None) -> list[Any]:
     def docs() -> Response[bytes]:
         return Response(html_page, headers={"Content-Security-Policy": POLICY}, media_type="text/html")
 
-    @get(SCRIPT_PATH, opt={"auth": PUBLIC}, include_in_schema=False)
+    @get(f"/{SCRIPT_NAME}", opt={"auth": PUBLIC}, include_in_schema=False)
     async def scalar(request: Request[Any, Any, Any]) -> Response[bytes]:
         return await script.respond(request)
 
-    @get("/openapi.json", opt={"auth": PUBLIC}, include_in_schema=False, sync_to_thread=False)
+    @get(f"/{DOCUMENT_NAME}", opt={"auth": PUBLIC}, include_in_schema=False, sync_to_thread=False)
     def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
         nonlocal document
         document = document or msgspec.json.encode(schema(request.app))

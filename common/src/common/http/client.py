@@ -7,11 +7,13 @@ from typing import Any, Self
 from msgspec import Struct
 
 USER_AGENT_LENGTH = 256
+IPV4 = 4
 
 
 class Network:
     """An address range, such as 10.0.0.0/8, of a setting."""
 
+    form = "`10.0.0.0/8`"
     __slots__ = ("network",)
 
     def __init__(self, network: IPv4Network | IPv6Network) -> None:
@@ -42,6 +44,15 @@ class Client(Struct, frozen=True):
 
     address: str
     user_agent: str
+
+
+def household(address: str) -> str:
+    """Those who are likely one: an IPv6 customer has a whole /64 to choose addresses from (RFC 6177), or more."""
+    try:
+        parsed = _parsed(address)
+    except ValueError:
+        return address
+    return str(parsed) if parsed.version == IPV4 else str(IPv6Network((int(parsed) >> 64 << 64, 64)))
 
 
 class Clients:

@@ -12,6 +12,7 @@ from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Sc
 from prometheus_client import Counter, Histogram
 
 from common.errors import BadRequest
+from common.farewell import Drain
 from common.http.headers import HTTP, seen
 from common.http.problems import respond as respond_with
 from common.telemetry import trace
@@ -31,8 +32,9 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 class Edge:
     """The outermost layer of a service."""
 
-    def __init__(self, app: ASGIApp, *, access_log: AccessLog | None) -> None:
+    def __init__(self, app: ASGIApp, *, access_log: AccessLog | None, drain: Drain) -> None:
         self.app = app
+        self.drain = drain
         self.access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,7 +46,7 @@ class Edge:
         path = scope["path"]
         request_id = trace.begin(seen(scope)).request_id.encode()
         status, is_left = 0, False
-        added: list[tuple[bytes, bytes]] = [(trace.REQUEST_ID, request_id), *SECURITY_HEADERS]
+        added: list[tuple[bytes, bytes]] = [(trace.REQUEST_ID, request_id), *SECURITY_HEADERS, *self.drain.headers]
         scope["response_headers"] = added  # type: ignore[typeddict-unknown-key]  # for the layers inside
 
         async def hear() -> Any:

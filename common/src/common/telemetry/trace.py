@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 
 from uuid_utils import uuid7
 
+from common.telemetry import spans
+
 REQUEST_ID: Final = b"x-request-id"
 TRACEPARENT: Final = b"traceparent"
 
@@ -48,5 +50,6 @@ def outgoing_headers() -> dict[str, str]:
     trace = _current.get()
     if trace is None:
         return {}
-    parent = f"00-{trace.trace_id or secrets.token_hex(16)}-{secrets.token_hex(8)}-{trace.flags}"
+    span = spans.current_id() or secrets.token_hex(8)
+    parent = f"00-{trace.trace_id or secrets.token_hex(16)}-{span}-{trace.flags}"
     return {"X-Request-ID": trace.request_id, "traceparent": parent}

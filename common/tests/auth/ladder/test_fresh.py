@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from common.auth import Source
+from common.auth.breaker import IN_A_ROW
 from common.auth.standing import TOMBSTONE, key, standing
 from common.errors import InvalidToken, Unavailable
 
@@ -52,6 +53,29 @@ async def test_without_a_verdict_it_is_503(unstarted: Any, blind: str) -> None:
             await unstarted.admit(caller, safe=False, fresh=True)
         assert caught.value.code == "NOT_FRESH"
         assert int(caught.value.headers["Retry-After"]) > 0
+
+
+async def test_open_breaker_says_until_when(unstarted: Any) -> None:
+    """Retry-After is how long user-svc is left alone, at least a second; then it is asked, and answers."""
+    await unstarted.load()
+    await unstarted.start()
+    breaker, caller, now = unstarted.userinfo._breaker, unstarted.caller(), 0.0
+    breaker._clock, breaker._jitter = lambda: now, lambda upper: upper
+
+    async def told() -> int:
+        with pytest.raises(Unavailable) as caught:
+            await unstarted.admit(caller, safe=False, fresh=True)
+        return int(caught.value.headers["Retry-After"])
+
+    assert [await told() for _ in range(IN_A_ROW)][-1] == 2
+    for until, longest in ((2, 4), (6, 5), (11, 5)):  # a pressing question need not wait for 8 s, nor for 16
+        now = until - 0.5
+        assert await told() == 1
+        now = float(until)
+        assert await told() == longest
+    unstarted.knows(caller.user)
+    now = 16.0
+    assert (await unstarted.admit(caller, safe=False, fresh=True)).source is Source.USER_SVC
 
 
 async def test_tombstone_is_401_all_the_same(ladder: Any) -> None:

@@ -50,7 +50,7 @@ async def test_flight_that_has_landed_is_not_flown_again(ladder: Any) -> None:
     claims = ladder.guard._verifier.verify(caller.token)
     found = await ladder.guard._recall(claims)
     await ladder.admit(caller)
-    late = await ladder.guard._ask(caller.token, claims, found)
+    late = await ladder.guard._ask(caller.token, claims, found, fresh=False)
     assert (late.id, ladder.user_svc.asked) == (caller.user.id, 1)
 
 

@@ -12,6 +12,7 @@ from litestar import Litestar, get, post
 from common.auth import AuthenticatedRequest, KeyRing, Source, TokenVerifier
 from common.auth.channel import StandingChannel, identity
 from common.auth.flight import Flights
+from common.auth.guard import Guard
 from common.auth.memory import StandingMemory
 from common.auth.remote import GuardedSettings, RemoteAuthenticator, remote_auth
 from common.auth.standing import READY, TOMBSTONE, StandingStore, key
@@ -208,7 +209,10 @@ def service(build: Any, transport: FlakyTransport, **environment: str) -> tuple[
 
 def guard_of(app: Any) -> Any:
     """What judges in this service."""
-    return app.asgi_handler.app.app.authenticator
+    layer = app.asgi_handler
+    while not isinstance(layer, Guard):
+        layer = layer.app
+    return layer.authenticator
 
 
 async def test_whole_service_tells_how_it_decided(build: Any, redis: Any, redis_url: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from devstack.check import addresses, docs, locks, sources, surface, tools
+from devstack.check import addresses, containers, contracts, docs, locks, sources, surface, tools
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -28,16 +28,25 @@ STEPS: dict[str, Step] = {
     "routes": surface.routes,
     "settings": surface.settings,
     "addresses": addresses.foreign,
+    "containers": containers.containers,
+    "contracts": contracts.unbroken,
 }
+
+# What can be written anew instead of complained about.
+FIXES: dict[str, Callable[[Path], None]] = {"settings": surface.write_settings}
 
 
 def main(argv: list[str]) -> int:
     """Run the named steps, or all: 0 if none found anything, 1 if one did."""
     parser = argparse.ArgumentParser("./scripts/check", description="Check the tree without running a service.")
     parser.add_argument("step", nargs="*", help=f"only these: {', '.join(STEPS)}")
-    names = parser.parse_args(argv).step or list(STEPS)
+    parser.add_argument("--fix", action="store_true", help=f"write what can be written: {', '.join(FIXES)}")
+    options = parser.parse_intermixed_args(argv)
+    names = options.step or list(STEPS)
     if unknown := [name for name in names if name not in STEPS]:
         parser.error(f"no step is called {unknown[0]}; there are {', '.join(STEPS)}")
+    for name in FIXES.keys() & set(names) if options.fix else ():
+        FIXES[name](ROOT)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         running = {name: pool.submit(timed, STEPS[name]) for name in names}
         failed = [name for name in names if not report(name, running[name])]

@@ -7,11 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Any
-
-import msgspec
 
 from common.settings import Settings
+from common.variables import Variable, variables
 from devstack.check import markdown
 from devstack.check.tree import services
 
@@ -25,7 +23,9 @@ SAMPLE = {
     "MAIL_FOLDER": ".",
 }
 ROUTE = re.compile(r"([A-Z]+(?:/[A-Z]+)*) (/[^\s?]*)")
-VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+BEGIN, END = "<!-- settings: ./scripts/check settings --fix -->", "<!-- /settings -->"
+TABLE = "| variable | service | default | values | meaning |\n| --- | --- | --- | --- | --- |\n"
+STALE = "does not have the settings as they are: run ./scripts/check settings --fix"
 ASSIGNMENT = re.compile(r"^(?:# ?)?([A-Z][A-Z0-9_]*)=")
 
 Found = list[tuple[int, str]]
@@ -44,14 +44,51 @@ def routes(root: Path) -> list[str]:
 
 def settings(root: Path) -> list[str]:
     """The README's table of settings and each `.env.example` against the settings structs."""
-    variables = {folder: variables_of(name) for name, folder in services(root).items()}
     readme = (root / "README.md").read_text(encoding="utf-8")
-    findings = {"README.md": compare(settings_rows(readme), set().union(*variables.values()), "setting")}
-    for folder, known in variables.items():
+    findings = {"README.md": [] if readme == with_settings(readme, root) else [(1, STALE)]}
+    for name, folder in services(root).items():
         example = folder / ".env.example"
         text = example.read_text(encoding="utf-8") if example.is_file() else ""
+        known = {variable.name for variable in variables(settings_of(name))}
         findings[str(example.relative_to(root))] = compare(assignments(text), known, "setting")
     return [f"{file}:{line} {message}" for file, found in findings.items() for line, message in found]
+
+
+def write_settings(root: Path) -> None:
+    """Write the README's table anew."""
+    readme = root / "README.md"
+    readme.write_text(with_settings(readme.read_text(encoding="utf-8"), root), encoding="utf-8")
+
+
+def with_settings(readme: str, root: Path) -> str:
+    """The README with the table as the structs have it.
+
+    Raises:
+        RuntimeError: it has no place for one.
+
+    """
+    before, found, rest = readme.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not (found and ended):
+        raise RuntimeError(f"README.md has no {BEGIN} ... {END}")
+    return f"{before}{BEGIN}\n{settings_table({name: settings_of(name) for name in services(root)})}{END}{after}"
+
+
+def settings_table(structs: dict[str, type[Settings]]) -> str:
+    """One row for each variable, those of all services first."""
+    every = {variable.name: variable for struct in structs.values() for variable in variables(struct)}
+    users = {
+        name: [service for service, struct in structs.items() if name in {each.name for each in variables(struct)}]
+        for name in every
+    }
+    ordered = sorted(every.values(), key=lambda each: (each.default is not None, -len(users[each.name])))
+    return TABLE + "".join(_row(each, users[each.name], len(structs)) for each in ordered)
+
+
+def _row(variable: Variable, users: list[str], services: int) -> str:
+    default = "required" if variable.default is None else f"`{variable.default}`" if variable.default else "none"
+    who = "all" if len(users) == services else ", ".join(users)
+    return f"| `{variable.name}` | {who} | {default} | {variable.values or 'text'} | {variable.meaning} |\n"
 
 
 def described_routes(name: str) -> dict[str, list[str]]:
@@ -102,17 +139,11 @@ def nameless(route: str) -> str:
     return re.sub(r"\{[^}]*\}", "{}", route).rstrip("/")
 
 
-def variables_of(service: str) -> set[str]:
-    """The variables that a service's settings are read from."""
-    contents = vars(importlib.import_module(f"{module_of(service)}.settings")).values()
-    own: list[Any] = [item for item in contents if isinstance(item, type) and issubclass(item, Settings)]
-    return {field.name.upper() for struct in own for field in msgspec.structs.fields(struct)}
-
-
-def settings_rows(readme: str) -> dict[str, int]:
-    """The variables of every table whose first column is headed "variable", and where they stand."""
-    rows = [row for row in markdown.table_rows(readme) if row.heading == "variable"]
-    return {code: row.line for row in rows for code in row.code() if VARIABLE.fullmatch(code)}
+def settings_of(service: str) -> type[Settings]:
+    """What a service's settings are read into."""
+    module = importlib.import_module(f"{module_of(service)}.settings")
+    own: type[Settings] = module.Settings
+    return own
 
 
 def assignments(example: str) -> dict[str, int]:

@@ -8,16 +8,16 @@ from msgspec import UNSET
 from common.auth import PUBLIC, AuthenticatedRequest
 from common.docs.responses import BODY, problems
 from common.dto import User
-from common.http.client import Client
 from common.http.idempotency import KEYED, replayed
 from common.http.strict import StrictBody
 from common.idempotency import Answer, Keyed
+from user_svc.accounts.addresses import key
 from user_svc.accounts.schemas import PasswordChange, ProfileChange, Registration
 from user_svc.accounts.service import AccountService, ProfileService
 from user_svc.admin.schemas import Actor
 from user_svc.admin.service import Administration
 from user_svc.sessions.service import SessionService
-from user_svc.throttle import Throttle
+from user_svc.throttle import Tries
 
 
 class AccountController(Controller):
@@ -37,11 +37,10 @@ class AccountController(Controller):
         data: JSONBody[Registration],
         keyed: NamedDependency[Keyed | None],
         accounts: NamedDependency[AccountService],
-        client: NamedDependency[Client],
-        throttle: NamedDependency[Throttle],
+        tries: NamedDependency[Tries],
     ) -> Response[User]:
         """Make an account; 409 `REGISTER_USER_ALREADY_EXISTS`, 422 `REGISTER_INVALID_PASSWORD` with a `reason`."""
-        await throttle.check("register", address=client.address)
+        await tries.count("register")
         registered = await (accounts.register_once(data, keyed) if keyed else accounts.register(data))
         return replayed(registered) if isinstance(registered, Answer) else Response(registered)
 
@@ -61,12 +60,13 @@ class AccountController(Controller):
         request: AuthenticatedRequest,
         data: JSONBody[ProfileChange],
         profile: NamedDependency[ProfileService],
-        client: NamedDependency[Client],
-        throttle: NamedDependency[Throttle],
+        tries: NamedDependency[Tries],
     ) -> User:
         """Change the e-mail address, with `current_password`; a mail to the new one asks to verify it."""
         if data.current_password is not UNSET:
-            await throttle.check("password", account=str(request.user.id), address=client.address)
+            await tries.count("password", str(request.user.id))
+            if data.email is not UNSET:
+                await tries.count("verify", key(data.email))
         return await profile.change(_known(request), data)
 
     @post(
@@ -81,11 +81,10 @@ class AccountController(Controller):
         request: AuthenticatedRequest,
         data: JSONBody[PasswordChange],
         profile: NamedDependency[ProfileService],
-        client: NamedDependency[Client],
-        throttle: NamedDependency[Throttle],
+        tries: NamedDependency[Tries],
     ) -> None:
         """Change the password and end all other sessions; 400 `CURRENT_PASSWORD_WRONG`."""
-        await throttle.check("password", account=str(request.user.id), address=client.address)
+        await tries.count("password", str(request.user.id))
         await profile.change_password(request.user, data, email=_known(request).email)
 
     @delete("/users/me", responses=problems(401, 409))

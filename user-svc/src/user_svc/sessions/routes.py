@@ -1,5 +1,6 @@
 """Login, refresh, logout, and the list of sessions."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,10 @@ from common.http.strict import form
 from user_svc.accounts.addresses import key
 from user_svc.sessions.schemas import Credentials, Refresh, SessionInfo, TokenError
 from user_svc.sessions.service import SessionService
-from user_svc.throttle import Throttle
+from user_svc.throttle import Tries
+
+# OAuth2's grants read a form and are open: who asks has no token yet, or no longer.
+grant = partial(post, status_code=200, opt={"auth": PUBLIC}, responses=problems(400, 413, 415, 429))
 
 
 class SessionController(Controller):
@@ -24,41 +28,28 @@ class SessionController(Controller):
 
     tags = ("sessions",)
 
-    @post(
-        "/auth/jwt/login",
-        status_code=200,
-        opt={"auth": PUBLIC},
-        operation_class=LoginOperation,
-        responses=problems(400, 413, 415, 429),
-    )
+    @grant("/auth/jwt/login", operation_class=LoginOperation)
     async def login(
         self,
         request: Request[Any, Any, Any],
         sessions: NamedDependency[SessionService],
         client: NamedDependency[Client],
-        throttle: NamedDependency[Throttle],
+        tries: NamedDependency[Tries],
     ) -> TokenResponse:
         """OAuth2's password grant; 400 `LOGIN_BAD_CREDENTIALS` alike for unknown, wrong and inactive."""
         credentials = Credentials.of(await form(request, refuse=TokenError))
-        await throttle.check("login", account=key(credentials.username), address=client.address)
+        await tries.count("login", key(credentials.username))
         return await sessions.login(credentials, client)
 
-    @post(
-        "/auth/jwt/refresh",
-        status_code=200,
-        opt={"auth": PUBLIC},
-        operation_class=RefreshOperation,
-        responses=problems(400, 413, 415, 429),
-    )
+    @grant("/auth/jwt/refresh", operation_class=RefreshOperation)
     async def refresh(
         self,
         request: Request[Any, Any, Any],
         sessions: NamedDependency[SessionService],
-        client: NamedDependency[Client],
-        throttle: NamedDependency[Throttle],
+        tries: NamedDependency[Tries],
     ) -> TokenResponse:
         """OAuth2's refresh grant: the token is used up, the answer holds its successor."""
-        await throttle.check("refresh", address=client.address)
+        await tries.count("refresh")
         return await sessions.refresh(Refresh.of(await form(request, refuse=TokenError)))
 
     @post("/auth/jwt/logout", status_code=204, responses=problems(401))

@@ -1,4 +1,4 @@
-"""Revision 0007: what is searched in says where its words begin, and has one sigma; signs are indexed as well."""
+"""Revision 0007: what is searched in says where its words begin, and has one sigma."""
 
 from alembic import op
 
@@ -19,28 +19,6 @@ CREATE OR REPLACE FUNCTION search_fold(text) RETURNS text LANGUAGE sql IMMUTABLE
     SELECT lower(unaccent('unaccent'::regdictionary, $1))
 $$
 """
-# Whatever is no ASCII letter, digit or space, one by one: what is too short for trigrams is found by these.
-MARKS = r"""
-CREATE FUNCTION search_marks(text, text) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT string_to_array(translate($1 || $2, E'\x01 abcdefghijklmnopqrstuvwxyz0123456789', ''), NULL)
-$$
-"""
-WORDS = """
-CREATE INDEX ix_todo_search_words ON todo_search
-USING gin (owner_id, labels, content gin_trgm_ops, description gin_trgm_ops{})
-"""
-# A new todo is in nobody's way, and need not be asked whether it is.
-INDEX_NEW = """
-CREATE FUNCTION index_new_todo() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO todo_search (todo_id, owner_id, created_at, content, description, labels)
-    VALUES (NEW.id, NEW.owner_id, NEW.created_at, search_fold(NEW.content),
-            coalesce(search_fold(NEW.description), ''), NEW.labels);
-    RETURN NULL;
-END $$
-"""
-ON_INSERT = "CREATE TRIGGER index_new_todo AFTER INSERT ON todos FOR EACH ROW EXECUTE FUNCTION {}()"
-OFF_INSERT = "DROP TRIGGER index_new_todo ON todos"
 REFILL = "UPDATE todo_search SET content = search_fold(content), description = search_fold(description)"
 REFILL_BEFORE = r"""
 UPDATE todo_search SET content = translate(content, E'\x01', ''), description = translate(description, E'\x01', '')
@@ -50,22 +28,10 @@ UPDATE todo_search SET content = translate(content, E'\x01', ''), description = 
 def upgrade() -> None:
     """Apply it."""
     op.execute(FOLD)
-    op.execute(MARKS)
-    op.drop_index("ix_todo_search_words", table_name="todo_search")
     op.execute(REFILL)  # folding what is folded only adds to it
-    op.execute(WORDS.format(", search_marks(content, description)"))
-    op.execute(INDEX_NEW)
-    op.execute(OFF_INSERT)
-    op.execute(ON_INSERT.format("index_new_todo"))
 
 
 def downgrade() -> None:
     """Take it back."""
-    op.execute(OFF_INSERT)
-    op.execute(ON_INSERT.format("index_todo"))
-    op.execute("DROP FUNCTION index_new_todo")
-    op.drop_index("ix_todo_search_words", table_name="todo_search")
-    op.execute("DROP FUNCTION search_marks")
     op.execute(FOLD_BEFORE)
     op.execute(REFILL_BEFORE)
-    op.execute(WORDS.format(""))
