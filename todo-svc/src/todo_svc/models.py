@@ -124,6 +124,7 @@ class TodoSearch(CommonTableAttributes, AdvancedDeclarativeBase):
             text("search_marks(content, description)"),
             postgresql_using="gin",
             postgresql_ops={"content": "gin_trgm_ops", "description": "gin_trgm_ops"},
+            postgresql_with={"gin_pending_list_limit": 512},
         ),
     )
 
