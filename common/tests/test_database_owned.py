@@ -90,6 +90,18 @@ async def test_owned_says_when_nothing_was_kept(things: Database) -> None:
     assert await kept(things, ann) == []
 
 
+async def test_owned_begins_once(one: Database) -> None:
+    """With its first statement, as the outermost block or within one that had none, and not again in its parts."""
+    await one.rows("CREATE TEMPORARY TABLE begun (owner uuid)")
+    first, ann = "INSERT INTO begun VALUES ('{owner}')", uuid4()
+    for outer in (first, ""):
+        async with one.owned(ann, first=outer) as transaction:
+            for inner in (first, first, ""):
+                async with transaction.owned(ann, first=inner):
+                    pass
+    assert [row[0] for row in await one.rows("SELECT owner FROM begun")] == [ann, ann]
+
+
 @pytest.mark.parametrize("inside", ["statement", "pause"])
 async def test_owned_cut_off(one: Database, inside: str) -> None:
     """A caller that goes away in the middle leaves no open transaction behind, and the pool goes on."""

@@ -85,7 +85,7 @@ class Transaction:
     @asynccontextmanager
     async def owned(self, owner: UUID, *, first: str = "") -> AsyncIterator["Transaction"]:
         """See `Transactions`: what is done in it stands or falls with the whole, which begins only once."""
-        if first != self._begun:
+        if first and first != self._begun:
             await self.rows(first.format(owner=UUID(str(owner))))
             self._begun = first
         yield self

@@ -59,10 +59,7 @@ def create_service(
     drain = Drain(settings.drain_seconds)
     tracing = _tracing(name, settings)
 
-    def vigil(request: AuthenticatedRequest) -> Vigil:
-        return Vigil(auth, request.scope["headers"])
-
-    given = {"vigil": vigil, **(dependencies or {})}
+    given = {"vigil": _vigil(auth), **(dependencies or {})}
     app = Litestar(
         route_handlers=[*routes, *health_routes(database, drain), *page.routes(title, _login(settings))],
         dependencies={key: Provide(give, sync_to_thread=False) for key, give in given.items()},
@@ -81,11 +78,18 @@ def create_service(
     inner = app.asgi_handler
     for layer in reversed(layers):
         inner = layer(inner)
-    guarded = Guard(inner, auth, Demands(app.routes))
-    cors = Cors(guarded, [origin.reveal() for origin in settings.cors_origins])
-    edge = Head(Edge(cors, access_log=_access_log(name, settings), drain=drain))
+    demands = Demands(app.routes)
+    cors = Cors(Guard(inner, auth, demands), [origin.reveal() for origin in settings.cors_origins])
+    edge = Head(Edge(cors, access_log=_access_log(name, settings), drain=drain), demands.methods)
     app.asgi_handler = tracing.layer(edge) if tracing else edge
     return app
+
+
+def _vigil(auth: Authenticator) -> Callable[[AuthenticatedRequest], Vigil]:
+    def vigil(request: AuthenticatedRequest) -> Vigil:
+        return Vigil(auth, request.scope["headers"])
+
+    return vigil
 
 
 def _take_turns(app: Litestar) -> None:

@@ -263,6 +263,6 @@ def test_nothing_is_public_where_nothing_says_so() -> None:
 
 def test_methods_of_a_path() -> None:
     """What `Allow` names, in every spelling of the path; none where no route is."""
-    assert DEMANDS.methods(request("//mixed/")) == {"GET", "POST", "OPTIONS"}
+    assert DEMANDS.methods(request("//mixed/")) == {"GET", "HEAD", "POST", "OPTIONS"}
     assert DEMANDS.methods(request("/lists/x")) == {"PUT", "DELETE", "OPTIONS"}
     assert DEMANDS.methods(request("/nowhere/at/all")) == frozenset()

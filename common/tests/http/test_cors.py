@@ -84,7 +84,7 @@ async def test_preflight_is_answered_without_the_guard(build: Build, path: str) 
     assert allowing(answer) == {
         "access-control-allow-origin": ORIGIN,
         "access-control-allow-credentials": "true",
-        "access-control-allow-methods": "GET, POST, PATCH, PUT, DELETE",
+        "access-control-allow-methods": "GET, HEAD, POST, PATCH, PUT, DELETE",
         "access-control-allow-headers": "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, "
         "Last-Event-ID, "
         "X-Request-ID, traceparent",

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from litestar import Litestar, get
+from litestar import Litestar, get, post
 from litestar.response import Stream
 
 from common.auth import PUBLIC
 from common.http.head import Head
-from common.testing import client_of
+from common.testing import FakeAuthenticator, client_of
 
 Build = Callable[..., Litestar]
 
@@ -36,6 +36,22 @@ async def test_as_get(build: Build, path: str, status: int) -> None:
     for answer in (whole, head):
         del answer.headers["X-Request-ID"]
     assert head.headers == whole.headers
+
+
+@pytest.mark.parametrize("token", [True, False])
+async def test_what_a_path_takes(build: Build, auth: FakeAuthenticator, *, token: bool) -> None:
+    """OPTIONS and 405 name every method of every route there, and HEAD with GET."""
+
+    @post("/mine", sync_to_thread=False)
+    def make() -> None:
+        """Make something of the caller's."""
+
+    headers = {"Authorization": f"Bearer {auth.admit()}"} if token else {}
+    async with client_of(build(mine, make)) as client:
+        answers = [await client.request(method, "/mine", headers=headers) for method in ("OPTIONS", "PUT")]
+    assert [answer.status_code for answer in answers] == ([204, 405] if token else [401, 405])
+    for answer in answers[not token :]:
+        assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
 
 
 async def test_an_answer_that_would_not_end(build: Build) -> None:

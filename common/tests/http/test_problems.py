@@ -133,7 +133,7 @@ async def test_faults_of_a_body_are_problems(build: Build, body: dict[str, Any],
 async def test_wrong_method_says_which_are_right(build: Build) -> None:
     """405 comes with Allow (RFC 9110 section 15.5.6)."""
     answer = await ask(build(items), "/items/1", "DELETE")
-    assert set(answer.headers["Allow"].split(", ")) == {"GET", "OPTIONS"}
+    assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
 @pytest.mark.parametrize(

@@ -121,8 +121,10 @@ class TodoSearch(CommonTableAttributes, AdvancedDeclarativeBase):
             "labels",
             "content",
             "description",
+            text("search_marks(content, description)"),
             postgresql_using="gin",
             postgresql_ops={"content": "gin_trgm_ops", "description": "gin_trgm_ops"},
+            postgresql_with={"gin_pending_list_limit": 512},
         ),
     )
 

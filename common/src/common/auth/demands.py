@@ -45,9 +45,10 @@ class Demands:
         return _strictest(patterns, normalize_path(_routed(scope))) if patterns else GUARDED
 
     def methods(self, scope: Scope) -> frozenset[str]:
-        """The methods that a path takes; none if no route is there."""
+        """The methods that a path takes, HEAD where it takes GET; none if no route is there."""
         path = normalize_path(_routed(scope))
-        return frozenset().union(*(methods for pattern, methods in self._methods if pattern.fullmatch(path)))
+        found = frozenset().union(*(methods for pattern, methods in self._methods if pattern.fullmatch(path)))
+        return found | {"HEAD"} if "GET" in found else found
 
     def _add(self, route: BaseRoute) -> None:
         pattern = re.compile("".join(_part(part) for part in route.path_components) or "/", re.DOTALL)

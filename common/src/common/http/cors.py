@@ -6,7 +6,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.http.headers import HTTP, seen
 
-ALLOWED_METHODS = b"GET, POST, PATCH, PUT, DELETE"
+ALLOWED_METHODS = b"GET, HEAD, POST, PATCH, PUT, DELETE"
 ALLOWED_HEADERS = (
     b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, X-Request-ID, traceparent"
 )

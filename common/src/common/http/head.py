@@ -1,21 +1,42 @@
-"""HEAD: every GET without its content (RFC 9110 section 9.3.2), so that no route need think of it."""
+"""What every path takes besides its routes' methods: HEAD, and OPTIONS whole (RFC 9110 sections 9.3.2 and 9.3.7)."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+ALLOW = b"allow"
+
 
 class Head:
-    """The outermost layer: behind it there is no HEAD."""
+    """The outermost layer: behind it HEAD is GET, whose content stays here.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `methods` tells what a path takes; Litestar's own answer to OPTIONS names only what the path's first handler takes.
+    """
+
+    def __init__(self, app: ASGIApp, methods: Callable[[Scope], frozenset[str]]) -> None:
         self.app = app
+        self.methods = methods
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Everything else passes, at the cost of a look-up."""
-        if scope.get("method") != "HEAD":
-            return self.app(scope, receive, send)
-        return self.app({**scope, "method": "GET"}, receive, _without_content(send))  # type: ignore[arg-type]
+        method = scope.get("method")
+        if method == "HEAD":
+            return self.app({**scope, "method": "GET"}, receive, _without_content(send))  # type: ignore[arg-type]
+        if method == "OPTIONS":
+            return self.app(scope, receive, _naming(self.methods(scope), send))
+        return self.app(scope, receive, send)
+
+
+def _naming(methods: frozenset[str], send: Send) -> Send:
+    """Says which methods there are, where an answer says so at all."""
+
+    async def respond(message: Message) -> None:
+        if message["type"] == "http.response.start" and any(name == ALLOW for name, _ in message["headers"]):
+            headers = [header for header in message["headers"] if header[0] != ALLOW]
+            message["headers"] = [*headers, (ALLOW, ", ".join(sorted(methods)).encode())]
+        await send(message)
+
+    return respond
 
 
 def _without_content(send: Send) -> Send:

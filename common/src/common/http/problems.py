@@ -97,7 +97,10 @@ def _of_framework(error: HTTPException) -> ServiceError:
     if kind is None:
         return ServiceError("something went wrong on our side")
     details = {404: "there is nothing at this path", 405: "this path does not take that method"}
-    return kind(details.get(error.status_code, error.detail), headers=error.headers or {})
+    headers = dict(error.headers or {})
+    if "GET" in headers.get("allow", ""):
+        headers["allow"] += ", HEAD"  # see `common.http.head`
+    return kind(details.get(error.status_code, error.detail), headers=headers)
 
 
 def _fields(extra: Any) -> list[FieldError]:

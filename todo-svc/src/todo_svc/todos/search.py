@@ -6,7 +6,9 @@ trigram index finds them all, and they are ranked. The cursor's class says which
 the first did.
 """
 
+import re
 from typing import Final
+from unicodedata import combining, normalize
 
 from common.http.paging import Keyset, Position
 from common.sql import Owned, owned
@@ -17,6 +19,10 @@ MANY: Final = 1000  # matches; the owner's clock stands for the number of todos
 WALKED: Final = 5000  # todos, which is about as dear as that many matches
 
 ANY: Final = "({0}content LIKE (SELECT holds FROM term) OR {0}description LIKE (SELECT holds FROM term))"
+# A term without a trigram is found by its signs, which have an index too. That of trigrams must not be tried for it.
+ANY_MARKED: Final = """(
+    {0}content || '' LIKE (SELECT holds FROM term) OR {0}description || '' LIKE (SELECT holds FROM term)
+) AND search_marks({0}content, {0}description) @> (SELECT marks FROM term)"""
 CLASS: Final = """CASE
     WHEN content LIKE (SELECT begins FROM term) THEN 0 WHEN content LIKE (SELECT word FROM term) THEN 1
     WHEN content LIKE (SELECT holds FROM term) THEN 2 ELSE 3
@@ -24,8 +30,8 @@ END"""
 # A mark stands in front of each word, see migration 0007. Materialized, so that it is folded once and not once a row.
 _TERM = r"""term AS MATERIALIZED (
     SELECT p || '%' AS begins, '%' || p || '%' AS word,
-           '%' || CASE WHEN p ~ '^\x01[a-z0-9]{{1,2}}$' THEN p ELSE ltrim(p, E'\x01') END || '%' AS holds
-    FROM (SELECT search_pattern({})) AS t (p)
+           '%' || CASE WHEN p ~ '^\x01[a-z0-9]{{1,2}}$' THEN p ELSE ltrim(p, E'\x01') END || '%' AS holds, marks
+    FROM (SELECT search_pattern({0}), search_marks(search_fold({0}), '')) AS t (p, marks)
 )"""
 _PROBE = f"""probe AS MATERIALIZED (
     SELECT count(*) FILTER (WHERE {{}}) * me.clock >= {LOOKED_AT * MANY} AS common FROM (
@@ -44,6 +50,7 @@ class Search:
         self._wanted = wanted
         self._columns = columns
         self._term = _TERM.format(wanted.bind(filters.search)) if filters.search else ""
+        self._any = ANY if _has_trigram(filters.search or "") else ANY_MARKED
         self._labels = wanted.bind(list(filters.labels)) if filters.labels else ""
         self._limit = wanted.bind(limit)
 
@@ -106,7 +113,7 @@ class Search:
 
     def _matches(self, table: str = "") -> str:
         """Whether a row of what is searched in is meant."""
-        text = [ANY.format(table)] if self._term else []
+        text = [self._any.format(table)] if self._term else []
         return " AND ".join(text + ([f"{table}labels @> {self._labels}::text[]"] if self._labels else []))
 
     def _has_index(self, order: Keyset) -> bool:
@@ -125,3 +132,9 @@ class Search:
     def _with(self, statement: str, *parts: str) -> str:
         given = [part for part in (self._term, *parts) if part]
         return f"WITH {', '.join(given)} {statement}" if given else statement
+
+
+def _has_trigram(term: str) -> bool:
+    """Whether three letters or digits are in a row; where a word begins counts as two, see `_TERM`."""
+    plain = "".join(each for each in normalize("NFKD", term) if not combining(each))
+    return re.search(r"[^\W_]{3}|^[a-zA-Z0-9]{1,2}$", plain) is not None

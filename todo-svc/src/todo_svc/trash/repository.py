@@ -1,6 +1,6 @@
 """Taking back what was deleted."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -13,13 +13,20 @@ from todo_svc.todos import queries as todos
 from todo_svc.trash.schemas import Restored
 from todo_svc.turns import turn
 
+BATCH: Final = 10_000  # todos that one statement takes back, well within its time
+
 _LIST = f"""
 UPDATE lists SET deleted_at = NULL, version = version + 1, updated_at = now()
 WHERE owner_id = $1 AND id = $2 AND deleted_at IS NOT NULL RETURNING {lists.COLUMNS}
 """  # noqa: S608 - no value is in the text
 _TODOS = """
-UPDATE todos SET deleted_at = NULL, deleted_with = NULL, version = version + 1, updated_at = now()
-WHERE owner_id = $1 AND list_id = $2 AND deleted_with = $2
+WITH back AS (
+    UPDATE todos SET deleted_at = NULL, deleted_with = NULL, version = version + 1, updated_at = now()
+    WHERE owner_id = $1 AND id = ANY(ARRAY(
+        SELECT id FROM todos WHERE owner_id = $1 AND list_id = $2 AND deleted_with = $2 LIMIT $3
+    )) RETURNING 1
+)
+SELECT count(*) FROM back
 """
 _LIST_OF = "SELECT list_id FROM todos WHERE owner_id = $1 AND id = $2 AND deleted_at IS NOT NULL"
 _TODO = f"""
@@ -46,7 +53,8 @@ class TrashRepository:
         try:
             async with turn(self._database, self._owner) as transaction:
                 if row := await transaction.row(_LIST, self._owner, row_id):
-                    await transaction.rows(_TODOS, self._owner, row_id)
+                    while (await transaction.rows(_TODOS, self._owner, row_id, BATCH))[0][0] == BATCH:
+                        pass
                     return Restored("list", list=lists.existing(row))
                 return Restored("todo", todo=await self._todo(transaction, row_id))
         except asyncpg.UniqueViolationError:
