@@ -68,18 +68,20 @@ class Tab:
             for end in fds:
                 os.close(end)
             try:
-                yield cls(our_output, our_input)._attached()
+                tab = cls(our_output, our_input)
+                tab.attach()
+                yield tab
             finally:
                 process.kill()
                 os.close(our_output)
                 os.close(our_input)
 
-    def _attached(self) -> Self:
+    def attach(self) -> None:
+        """Open an empty page, and hear all of it from now on."""
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.send(f"{domain}.enable")
-        return self
 
     def send(self, method: str, **params: Any) -> Message:
         """Give an order; its answer."""
