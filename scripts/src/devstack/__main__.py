@@ -5,7 +5,7 @@ import sys
 
 from devstack.processes import StackError
 
-VERBS = ("up", "stack", "seed", "bench", "check", "drill", "secrets", "images", "contracts")
+VERBS = ("up", "stack", "seed", "bench", "check", "drill", "secrets", "images", "contracts", "sbom")
 
 
 def main(argv: list[str]) -> int:

@@ -10,6 +10,7 @@ from litestar.openapi.spec import Components, OAuthFlow, OAuthFlows, SecuritySch
 from litestar.routes import HTTPRoute
 
 from common.auth.demands import FRESH, PUBLIC
+from common.docs.tidy import tidied
 from common.http.problems import MEDIA_TYPE
 
 LOGIN = "/auth/jwt/login"
@@ -73,7 +74,7 @@ def schema(app: Litestar) -> dict[str, Any]:
         _say_limit(operation["responses"], handler.resolve_request_max_body_size())
         _drop_guess(operation["responses"])
         _close_body(operation, document["components"]["schemas"])
-    return document
+    return tidied(document)
 
 
 def _operations(app: Litestar, paths: dict[str, Any]) -> Iterator[tuple[dict[str, Any], HTTPRouteHandler]]:

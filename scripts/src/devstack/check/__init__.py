@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from devstack.check import addresses, containers, contracts, docs, locks, sources, surface, tools
+from devstack.check import addresses, clients, containers, contracts, docs, locks, sources, surface, tools
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -16,6 +16,7 @@ Step = Callable[[Path], list[str]]
 # The slow ones first, so that the others run beside them.
 STEPS: dict[str, Step] = {
     "types": tools.types,
+    "clients": clients.typed,
     "imports": tools.imports,
     "lint": tools.lint,
     "format": tools.formatting,

@@ -1,4 +1,4 @@
-"""What runs the services elsewhere, judged by the programs that would read it: hadolint, Compose, Caddy."""
+"""What runs the services elsewhere, judged by the programs that would read it: hadolint, Compose, Caddy, kubectl."""
 
 import tempfile
 from pathlib import Path
@@ -9,6 +9,7 @@ from devstack.secrets import filled
 RECIPE = "docker/Dockerfile"
 COMPOSE = "docker/compose.yaml"
 GATEWAY = "docker/gateway/Caddyfile"
+OVERLAYS = "docker/kubernetes/overlays"
 
 
 def containers(root: Path) -> list[str]:
@@ -18,7 +19,13 @@ def containers(root: Path) -> list[str]:
         *compose(root),
         *output_if_failed(root, "caddy", "fmt", "--diff", GATEWAY),
         *output_if_failed(root, "caddy", "adapt", "--config", GATEWAY, USER_UPSTREAMS="u:1", TODO_UPSTREAMS="t:1 t:2"),
+        *(line for overlay in overlays(root) for line in output_if_failed(root, "kubectl", "kustomize", str(overlay))),
     ]
+
+
+def overlays(root: Path) -> list[Path]:
+    """Each kind of cluster that there are manifests for."""
+    return sorted(path.parent for path in (root / OVERLAYS).glob("*/kustomization.yaml"))
 
 
 def compose(root: Path) -> list[str]:

@@ -11,7 +11,7 @@ from common.docs.responses import BODY, problems
 from common.http.idempotency import KEYED
 from common.http.strict import StrictBody
 from todo_svc.bulk.repository import BulkRepository
-from todo_svc.bulk.schemas import Batch, Changed, Results
+from todo_svc.bulk.schemas import Batch, BatchResults, Changed
 
 MAXIMUM_BODY: Final = 1024 * 1024  # bytes
 
@@ -30,12 +30,12 @@ class BulkController(Controller):
         request_max_body_size=MAXIMUM_BODY,
         responses=problems(401, 404, *BODY),
     )
-    async def run_batch(self, data: JSONBody[Batch], bulk_repository: NamedDependency[BulkRepository]) -> Results:
+    async def run_batch(self, data: JSONBody[Batch], bulk_repository: NamedDependency[BulkRepository]) -> BatchResults:
         """Create, change and delete up to 100 todos, in order, all of it or nothing.
 
         Where one fails the answer is that one's own error, and `errors` names it, such as `body.operations[3]`.
         """
-        return Results(await bulk_repository.run(data.operations))
+        return BatchResults(await bulk_repository.run(data.operations))
 
     @post("/lists/{list_id:uuid}/complete-all", status_code=200, responses=problems(401, 404))
     async def complete_all(self, list_id: FromPath[UUID], bulk_repository: NamedDependency[BulkRepository]) -> Changed:

@@ -43,7 +43,7 @@ class Result(Struct, frozen=True):
     todo: Todo | None
 
 
-class Results(Struct, frozen=True):
+class BatchResults(Struct, frozen=True):
     """One for each operation, in their order."""
 
     results: list[Result]

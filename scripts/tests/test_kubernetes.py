@@ -1,0 +1,178 @@
+"""The manifests, as kubectl renders them: what each pod may, and what happens to it."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from common.settings import Settings
+from devstack.check import containers
+from devstack.places import ROOT
+
+Manifest = dict[str, Any]
+SERVICES = ("user-svc", "todo-svc")
+DEPLOYED = (*SERVICES, "gateway")
+
+
+def render(overlay: str) -> list[Manifest]:
+    """All objects of an overlay."""
+    command = [str(Path(sys.executable).with_name("kubectl")), "kustomize", str(ROOT / containers.OVERLAYS / overlay)]
+    text = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    return [msgspec.yaml.decode(part) for part in text.split("\n---\n")]
+
+
+@pytest.fixture(scope="module")
+def production() -> list[Manifest]:
+    """What runs for others."""
+    return render("production")
+
+
+@pytest.fixture(scope="module")
+def dev() -> list[Manifest]:
+    """What runs on one's own machine."""
+    return render("dev")
+
+
+def of(manifests: list[Manifest], kind: str, name: str | None = None) -> list[Manifest]:
+    """Those of a kind, or one of them."""
+    found = [each for each in manifests if each["kind"] == kind and name in (None, each["metadata"]["name"])]
+    assert found, f"no {kind} {name or ''}"
+    return found
+
+
+def pods(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
+    """Each pod there will be, by the name of what makes it."""
+    for each in manifests:
+        if each["kind"] in {"Deployment", "StatefulSet", "Job"}:
+            yield each["metadata"]["name"], each["spec"]["template"]["spec"]
+
+
+def test_every_pod_is_confined(production: list[Manifest]) -> None:
+    """As the cluster's own `restricted` standard asks, and with nothing to write to."""
+    (namespace,) = of(production, "Namespace")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    for name, pod in pods(production):
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert pod["automountServiceAccountToken"] is False, name
+        for container in pod["containers"]:
+            context = container["securityContext"]
+            assert (context["allowPrivilegeEscalation"], context["readOnlyRootFilesystem"]) == (False, True), name
+            assert context["capabilities"]["drop"] == ["ALL"], name
+            assert "memory" in container["resources"]["limits"], name
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_a_pod_is_asked_how_it_is(production: list[Manifest], name: str) -> None:
+    """Traffic follows readiness; only a process that does not answer at all is killed."""
+    (container,) = of(production, "Deployment", name)[0]["spec"]["template"]["spec"]["containers"]
+    assert container["livenessProbe"]["httpGet"]["path"] in {"/health/live", "/health"}
+    assert container["readinessProbe"]["httpGet"]["path"] in {"/health/ready", "/health"}
+    assert container["livenessProbe"].get("periodSeconds") > container["readinessProbe"]["periodSeconds"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_pod_may_end_in_peace(production: list[Manifest], name: str) -> None:
+    """There is time to drain and for the requests under way; a new one is ready before an old one goes."""
+    spec = of(production, "Deployment", name)[0]["spec"]
+    (settings,) = (
+        each["data"] for each in of(production, "ConfigMap") if each["metadata"]["name"].startswith("services")
+    )
+    assert spec["template"]["spec"]["terminationGracePeriodSeconds"] >= int(settings["DRAIN_SECONDS"]) + 10
+    assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    assert set(settings) <= {field.name.upper() for field in msgspec.structs.fields(Settings)}
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_there_are_always_some(production: list[Manifest], name: str) -> None:
+    """More under load, and never all away at once."""
+    scaler, budget = of(production, "HorizontalPodAutoscaler", name)[0], of(production, "PodDisruptionBudget", name)[0]
+    assert 2 <= scaler["spec"]["minReplicas"] < scaler["spec"]["maxReplicas"]
+    assert scaler["spec"]["scaleTargetRef"]["name"] == name
+    assert budget["spec"]["maxUnavailable"] == 1
+    assert of(production, "Deployment", name)[0]["spec"]["replicas"] >= 2
+
+
+def test_postgresql_bears_all_that_there_may_be(production: list[Manifest]) -> None:
+    """The pools of the most pods, a release's one more included, fit into the example's `max_connections`."""
+    (settings,) = (
+        each["data"] for each in of(production, "ConfigMap") if each["metadata"]["name"].startswith("services")
+    )
+    pool = int(settings["DATABASE_POOL_SIZE"])
+    most = {name: of(production, "HorizontalPodAutoscaler", name)[0]["spec"]["maxReplicas"] + 1 for name in SERVICES}
+    example = (ROOT / "docker/kubernetes/examples/cloudnative-pg.yaml").read_text()
+    allowed = int(re.findall(r'max_connections: "(\d+)"', example)[0])
+    assert most["user-svc"] * (2 * pool + 3) + most["todo-svc"] * pool < allowed
+
+
+def test_who_may_reach_whom(production: list[Manifest]) -> None:
+    """todo-svc its stores and user-svc, nobody else; user-svc is reached by todo-svc and the gateway alone."""
+    rules = {each["metadata"]["name"]: each["spec"] for each in of(production, "NetworkPolicy")}
+    assert rules["nothing-unless-said"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert list(reached(rules["todo-svc"]["egress"])) == ["user-svc 8000", "postgres 5432", "valkey 6379"]
+    assert list(reached(rules["user-svc"]["ingress"])) == ["gateway 8000", "todo-svc 8000"]
+    assert list(reached(rules["todo-svc"]["ingress"])) == ["gateway 8000"]
+    assert list(reached(rules["gateway"]["egress"])) == ["user-svc 8000", "todo-svc 8000"]
+
+
+def reached(rules: list[Manifest]) -> Iterator[str]:
+    """Who stands at the other end of each rule, and the port."""
+    for rule in rules:
+        for peer in rule.get("to") or rule["from"]:
+            [label] = peer["podSelector"]["matchLabels"].values()
+            yield f"{label} {rule['ports'][0]['port']}"
+
+
+@pytest.mark.parametrize("overlay", ["dev", "production"])
+def test_no_secret_has_a_value(overlay: str, request: pytest.FixtureRequest) -> None:
+    """Secrets are named, never written; the services read them as files, that no `env` shows."""
+    manifests: list[Manifest] = request.getfixturevalue(overlay)
+    assert "Secret" not in {each["kind"] for each in manifests}
+    for name, pod in pods(manifests):
+        for container in pod["containers"]:
+            given = {each["name"]: each.get("value") for each in container.get("env", [])}
+            secret = {key for key in given if re.search(r"KEYS$|_URL$|PASSWORD$", key) and given[key]}
+            assert secret <= {"USER_SVC_URL", "PUBLIC_URL"}, name
+            files = [value for key, value in given.items() if key.endswith("_FILE")]
+            assert all(str(value).startswith("/run/secrets/gatehouse/") for value in files), name
+
+
+@pytest.mark.parametrize("overlay", ["dev", "production"])
+def test_every_name_leads_somewhere(overlay: str, request: pytest.FixtureRequest) -> None:
+    """Selectors find their pods, services their ports, pods their files."""
+    manifests: list[Manifest] = request.getfixturevalue(overlay)
+    labels = [each["spec"]["template"]["metadata"]["labels"] for each in of(manifests, "Deployment")]
+    for service in of(manifests, "Service"):
+        assert any(service["spec"]["selector"].items() <= found.items() for found in labels), service["metadata"]
+    there = {each["metadata"]["name"] for each in of(manifests, "ConfigMap")}
+    for name, pod in pods(manifests):
+        named = {volume["configMap"]["name"] for volume in pod.get("volumes", []) if "configMap" in volume}
+        assert named <= there, name
+
+
+def test_migrations_come_first(production: list[Manifest]) -> None:
+    """A job for each service that has only its database's address, and may be picked out by a label."""
+    for name in SERVICES:
+        (job,) = of(production, "Job", f"{name}-migrate")
+        assert job["metadata"]["labels"]["app.kubernetes.io/component"] == "migration"
+        (volume,) = job["spec"]["template"]["spec"]["volumes"]
+        assert [item["key"] for item in volume["secret"]["items"]] == ["DATABASE_URL"]
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        assert container["command"] == [name, "migrate"]
+        assert (
+            container["image"]
+            == of(production, "Deployment", name)[0]["spec"]["template"]["spec"]["containers"][0]["image"]
+        )
+
+
+def test_dev_is_small(dev: list[Manifest]) -> None:
+    """One of each, nothing that grows, and stores of its own."""
+    assert {each["spec"].get("replicas", 1) for each in of(dev, "Deployment")} == {1}
+    assert {"HorizontalPodAutoscaler", "PodDisruptionBudget"}.isdisjoint(each["kind"] for each in dev)
+    assert of(dev, "Service", "postgres")
+    assert of(dev, "Service", "valkey")
