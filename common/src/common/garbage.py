@@ -5,19 +5,25 @@ objects that will live as long as it does: 70 ms, about each second under load, 
 """
 
 import gc
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Final
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Final, Self
 
 from common import settings as environment
 
 SERVED: Final = "GATEHOUSE_SERVED"  # `serve` sets it, for worker processes too: in a test there are many apps
 
 
-@asynccontextmanager
-async def settled() -> AsyncIterator[None]:
+class Settled(AbstractAsyncContextManager["Settled"]):
     """Enter it last, when all is there that will stay."""
-    if environment.variable(SERVED):
-        gc.collect()
-        gc.freeze()
-    yield
+
+    async def __aenter__(self) -> Self:
+        if environment.variable(SERVED):
+            gc.collect()
+            gc.freeze()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is left to do."""

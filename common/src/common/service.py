@@ -19,7 +19,7 @@ from common.auth.vigil import Vigil
 from common.database import Database
 from common.docs import document, page
 from common.farewell import Drain
-from common.garbage import settled
+from common.garbage import Settled
 from common.health import routes as health_routes
 from common.http.cors import Cors
 from common.http.edge import Edge
@@ -67,7 +67,7 @@ def create_service(
         openapi_config=document.openapi(title, version(name), description),
         lifespan=[
             resource
-            for resource in (tracing, database, auth, *lifespan, drain, settled())
+            for resource in (tracing, database, auth, *lifespan, drain, Settled())
             if isinstance(resource, AbstractAsyncContextManager)
         ],
         request_max_body_size=MAXIMUM_BODY,
