@@ -1,6 +1,8 @@
 """The gateway's own file, run by the real Caddy in front of real services."""
 
 import json
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from devstack.ports import free_port
 from devstack.probes import http_status
 from devstack.processes import Launch, Server, wait_until
 from devstack.up.service import Service
+from todo_svc.bulk.routes import MAXIMUM_BODY
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
 
@@ -132,13 +135,21 @@ def test_what_is_inside_stays_inside(gateway: Gateway, path: str) -> None:
 
 
 def test_a_large_body(ann: httpx.Client) -> None:
-    """Is refused as a problem, whether it says its size or not; the gateway lets nobody send more than a megabyte."""
+    """Is refused as a problem, whether it says its size or not."""
     for path, size in (("/lists", 100_000), ("/todos/batch", 1_100_000)):
         body = json.dumps({"title": "x" * size}).encode()
         for content in (body, iter([body])):
             answer = ann.post(path, content=content, headers={"Content-Type": "application/json"})
             assert (answer.status_code, answer.json()["code"]) == (413, "CONTENT_TOO_LARGE")
             assert "server" not in answer.headers
+
+
+def test_no_body_is_larger_than_the_largest_route_takes(gateway: Gateway) -> None:
+    """The gateway's own bound, which a service that had forgotten its own would still have."""
+    command = [str(word) for word in gateway.launch().argv if word != "run"]
+    command.insert(1, "adapt")
+    adapted = subprocess.run(command, env=gateway.environment, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r'"max_size":(\d+)', adapted) == [str(MAXIMUM_BODY)]
 
 
 def test_who_is_asking(ann: httpx.Client) -> None:

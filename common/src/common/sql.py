@@ -38,6 +38,7 @@ class Owned:
     def __init__(self, owner: UUID, *, table: str = "", lateral: bool = False) -> None:
         self.arguments: list[Any] = [owner]
         self._conditions = [owned(table) if lateral else f"{table}owner_id = $1"]
+        self.unseen = "true"
 
     def bind(self, value: Any) -> str:
         """Add an argument; its placeholder."""
@@ -58,8 +59,9 @@ class Owned:
     def unless(self, seen: Tags | None) -> None:
         """No row, and none is looked at, if the reader has the page of this clock already; lateral to `CLOCK` only."""
         if seen is not None:
-            self.where("me.clock <> ALL({}::bigint[])", seen.clocks)
-            self.where("NOT {}::boolean", seen.anything)
+            clocks, anything = self.bind(seen.clocks), self.bind(seen.anything)
+            self.unseen = f"me.clock <> ALL({clocks}::bigint[]) AND NOT {anything}::boolean"
+            self._conditions.append(self.unseen)
 
     @property
     def conditions(self) -> str:

@@ -70,7 +70,8 @@ class Search:
         """In an order of the todos' own; what is behind the cursor is among the conditions already."""
         found = f"""
             SELECT 0 AS class, t.* FROM (
-                SELECT todo_id FROM todo_search WHERE {owned()} AND {self._matches()} OFFSET 0
+                SELECT todo_id FROM todo_search
+                WHERE {owned()} AND {self._wanted.unseen} AND {self._matches()} OFFSET 0
             ) AS s CROSS JOIN LATERAL ({self._todo()}) AS t ORDER BY {order.clause} LIMIT {self._limit}
         """  # noqa: S608 - no value is in the text
         if not self._has_index(order):
@@ -130,8 +131,9 @@ class Search:
         )
 
     def _with(self, statement: str, *parts: str) -> str:
-        given = [part for part in (self._term, *parts) if part]
-        return f"WITH {', '.join(given)} {statement}" if given else statement
+        """Not begun at all where the reader has the page already."""
+        given = ", ".join(part for part in (self._term, *parts) if part)
+        return f"{f'WITH {given}' if given else ''} SELECT * FROM ({statement}) AS page WHERE {self._wanted.unseen}"  # noqa: S608 - no value is in the text
 
 
 def _has_trigram(term: str) -> bool:
