@@ -37,12 +37,12 @@ def everything() -> int:
     measured.erase()
     measured.start()
     cores = os.cpu_count() or 1
-    code = side_by_side(f"not ({UNMEASURED})", cores + 1)  # a third of such a test is waiting
+    code = side_by_side(f"not ({UNMEASURED})", cores + 2)  # half of such a test is waiting
     measured.stop()
     measured.save()
     for name in [name for name in os.environ if name.startswith("COVERAGE_PROCESS")]:
         del os.environ[name]
-    code = side_by_side(UNMEASURED, cores) or code  # these have busy processes of their own
+    code = side_by_side(UNMEASURED, cores + 1) or code  # these have busy processes of their own
     faulthandler.cancel_dump_traceback_later()
     return code or gate(Coverage(config_file=CONFIGURATION))
 

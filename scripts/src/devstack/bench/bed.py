@@ -43,7 +43,8 @@ class Bed:
         self.bare = Service("devstack.bench.bare", folder, free_port(), 1)
         self.forgetful = Service("devstack.bench.bare", folder / "forgetful", free_port(), 1)
         self.raw = Service("devstack.bench.raw", folder, free_port(), 1)
-        self.owner = self.list_id = self.long_id = self.todo_id = ""
+        self.owner = self.list_id = self.todo_id = ""
+        self._long_id = ""
         self._cores = cores
         self._started: list[Server] = []
 
@@ -59,6 +60,11 @@ class Bed:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+
+    async def crowded(self) -> str:
+        """The id of a list of 100,100 todos, made when it is first asked for."""
+        self._long_id = self._long_id or str(await crowd(self.postgres.admin_dsn("todo_svc"), UUID(self.owner)))
+        return self._long_id
 
     def login(self) -> str:
         """The access token of a new session."""
@@ -97,7 +103,6 @@ class Bed:
             todo = {"content": f"Todo {number}", "description": "Something to read"}
             made = _ask(self.todo_svc, f"/lists/{self.list_id}/todos", json=todo, headers=_bearer(token))
         self.todo_id = str(made["id"])
-        self.long_id = str(asyncio.run(crowd(self.postgres.admin_dsn("todo_svc"), UUID(self.owner))))
 
     def _up(self, *servers: Server) -> None:
         for server in servers:

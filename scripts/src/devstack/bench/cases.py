@@ -119,7 +119,6 @@ class Work:
         self._bed = bed
         self._keys = KeyRing.parse(bed.keys)
         self._path = f"/lists/{bed.list_id}/todos?limit={TODOS}"
-        self._long = f"/lists/{bed.long_id}/todos?limit={TODOS}"
 
     async def greet_anybody(self, _span: Span) -> Iterator[bytes]:
         """What nobody is asked for, though a token is sent."""
@@ -143,11 +142,14 @@ class Work:
 
     async def read_first(self, _span: Span) -> Iterator[bytes]:
         """The first page of a long list."""
-        return repeat(_request("GET", self._long, self._bed.login()))
+        return repeat(_request("GET", await self._long(), self._bed.login()))
 
     async def read_deep(self, _span: Span) -> Iterator[bytes]:
         """A page of it behind 100,000 todos."""
-        return repeat(_request("GET", f"{self._long}&cursor={cursor()}", self._bed.login()))
+        return repeat(_request("GET", f"{await self._long()}&cursor={cursor()}", self._bed.login()))
+
+    async def _long(self) -> str:
+        return f"/lists/{await self._bed.crowded()}/todos?limit={TODOS}"
 
     async def read_one(self, _span: Span) -> Iterator[bytes]:
         """One todo, by the same session over and over."""

@@ -22,7 +22,7 @@ class Soak(Struct, frozen=True):
 
 
 async def soak(bed: Bed, requests: int) -> Soak:
-    """Send reads of three kinds in turn, and a creation for every tenth of them.
+    """Send reads of a page and of a todo in turn, and a creation for every tenth of them.
 
     Raises:
         LoadError: an answer was not as expected.
@@ -32,7 +32,7 @@ async def soak(bed: Bed, requests: int) -> Soak:
     port, process = bed.todo_svc.port, bed.todo_svc.process
 
     async def send(count: int) -> float | None:
-        reads = zip(await work.read(LONGEST), await work.read_one(LONGEST), await work.read_deep(LONGEST), strict=True)
+        reads = zip(await work.read(LONGEST), await work.read_one(LONGEST), strict=True)
         mixed = islice(chain.from_iterable(reads), count)
         await drive(port, mixed, LONGEST, expect=Expect(), connections=MANY)
         created = islice(await work.create(LONGEST), count // 10)
