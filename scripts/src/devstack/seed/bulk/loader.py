@@ -19,7 +19,7 @@ TODOS = (
     "completed_at", "position", "version", "created_at", "updated_at",
 )  # fmt: skip
 
-# What the triggers would have written, by the thousand: see migrations 0003 and 0004 of todo-svc.
+# What the triggers would have written, by the thousand: see migrations 0003, 0004, 0007 and 0008 of todo-svc.
 SEARCH = """
 INSERT INTO todo_search (todo_id, owner_id, created_at, content, description, labels)
 SELECT id, owner_id, created_at, search_fold(content), search_fold(coalesce(description, '')), labels
