@@ -1,5 +1,7 @@
 """What `./scripts/test` adds to pytest: paths from where the user stands, and the coverage gate."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -48,6 +50,27 @@ def test_options_go_to_pytest(handed_on: list[list[str]], tmp_path: Path, monkey
     assert suite.main(["-k", "guard", "test_a.py::test_x"]) == 5
     assert handed_on == [["-k", "guard", f"{tmp_path}/test_a.py::test_x"]]
     assert Path.cwd() == suite.ROOT
+
+
+@pytest.mark.parametrize(("words", "measured"), [([], False), (["--coverage"], True)])
+def test_everything_is_run(monkeypatch: pytest.MonkeyPatch, words: list[str], *, measured: bool) -> None:
+    """Every test in two parts, measured or not; a part that fails does not keep the other from running."""
+    chosen: list[str] = []
+
+    def run(marks: str, _workers: int) -> int:
+        chosen.append(marks)
+        return int(marks != suite.UNMEASURED)
+
+    @contextmanager
+    def measuring() -> Iterator[None]:
+        chosen.append("measured")
+        yield
+
+    monkeypatch.setattr(suite, "side_by_side", run)
+    monkeypatch.setattr(suite, "measuring", measuring)
+    monkeypatch.setattr(suite, "gate", lambda _coverage: pytest.fail("there is no gate behind a failure"))
+    assert suite.main(words) == 1
+    assert chosen == ["measured"] * measured + [f"not ({suite.UNMEASURED})", suite.UNMEASURED]
 
 
 def test_words_at_the_root_are_left(monkeypatch: pytest.MonkeyPatch) -> None:

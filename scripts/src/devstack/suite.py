@@ -1,9 +1,11 @@
-"""`./scripts/test`: pytest on real servers; without arguments every test, and coverage held to its gate."""
+"""`./scripts/test`: pytest on real servers; without arguments every test, and `--coverage` holds that to its gate."""
 
 import faulthandler
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,11 @@ LONGEST = 1200  # seconds, after which the suite hangs, and says where
 
 
 def main(argv: list[str]) -> int:
-    """Run the tests that pytest's own options choose, or all of them."""
+    """Run the tests that pytest's own options choose, or all of them; `--coverage` measures these besides."""
     words = [absolute(word) for word in argv]
     os.chdir(ROOT)
+    if words == ["--coverage"]:
+        return everything(measure=True)
     return int(pytest.main(words)) if words else everything()
 
 
@@ -30,21 +34,28 @@ def absolute(word: str) -> str:
     return str(Path.cwd() / word) if typed_elsewhere else word
 
 
-def everything() -> int:
-    """Run every test; fail if one does or if the services' own tests covered too little."""
+def everything(*, measure: bool = False) -> int:
+    """Run every test; fail if one does or, measured, if the services' own tests covered too little."""
     faulthandler.dump_traceback_later(LONGEST, exit=True)
+    cores = os.cpu_count() or 1
+    with measuring() if measure else nullcontext():
+        code = side_by_side(f"not ({UNMEASURED})", cores + 2)  # half of such a test is waiting
+    code = side_by_side(UNMEASURED, cores + 1) or code  # these have busy processes of their own
+    faulthandler.cancel_dump_traceback_later()
+    return code or (gate(Coverage(config_file=CONFIGURATION)) if measure else 0)
+
+
+@contextmanager
+def measuring() -> Iterator[None]:
+    """Measure this process and those it starts."""
     measured = Coverage(config_file=CONFIGURATION)
     measured.erase()
     measured.start()
-    cores = os.cpu_count() or 1
-    code = side_by_side(f"not ({UNMEASURED})", cores + 2)  # half of such a test is waiting
+    yield
     measured.stop()
     measured.save()
     for name in [name for name in os.environ if name.startswith("COVERAGE_PROCESS")]:
         del os.environ[name]
-    code = side_by_side(UNMEASURED, cores + 1) or code  # these have busy processes of their own
-    faulthandler.cancel_dump_traceback_later()
-    return code or gate(Coverage(config_file=CONFIGURATION))
 
 
 def side_by_side(chosen: str, workers: int) -> int:
