@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 import hiredis
 import pytest
 
-from common.resp import CONNECT, STUCK, Away, RespClient
+from common.resp import CONNECT, RespClient
 from common.settings import RedisUrl
 from common.testing import eventually
+from common.wire import STUCK, Away
 from devstack.embedded import Valkey
 
 NOTICEABLE = 0.4  # seconds: what a busy machine may add
