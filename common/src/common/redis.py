@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Connection, ConnectionPool, Redis, SSLConnection
@@ -16,6 +16,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from common.settings import RedisUrl
 from common.whereabouts import likeness, locate
+from common.wire import PORT
 
 CONNECTIONS = 32
 CONNECT = 0.3  # seconds
@@ -36,19 +37,19 @@ class _Cancellable(AbstractConnection):
             self.socket_timeout = limit
 
 
-class _Following(_Cancellable):
-    """Asks at each connect where Redis is, and leaves a server that has lost our keys to another."""
+class _Plain(_Cancellable, Connection):
+    """`redis://`; where Redis moves, asks at each connect; leaves a server that lost our keys to another."""
 
-    def __init__(self, *, whereabouts: RedisUrl, **options: Any) -> None:
+    def __init__(self, *, whereabouts: RedisUrl | None = None, **options: Any) -> None:
         super().__init__(**options)
         self._whereabouts = whereabouts
 
     async def _connect(self) -> None:
-        if self._whereabouts.moves:
+        if self._whereabouts is not None:
             async with asyncio.timeout(self.socket_connect_timeout):
                 found = urlsplit(await locate(self._whereabouts))
-            self.host, self.port = found.hostname, found.port
-        await super()._connect()
+            self.host, self.port = str(found.hostname), found.port or PORT
+        await super()._connect()  # type: ignore[no-untyped-call]
 
     async def read_response(self, *words: Any, **options: Any) -> Any:
         try:
@@ -58,16 +59,15 @@ class _Following(_Cancellable):
             raise RedisConnectionError("another server has our keys now") from error
 
 
-class _Plain(_Following, Connection):
-    """`redis://`."""
-
-
-class _Encrypted(_Following, SSLConnection):
+class _Encrypted(_Plain, SSLConnection):
     """`rediss://`."""
 
 
-class _Local(_Following, UnixDomainSocketConnection):
+class _Local(_Cancellable, UnixDomainSocketConnection):
     """`unix://`."""
+
+
+_OURS: Final = (_Plain, _Encrypted, _Local)
 
 
 def connect(url: RedisUrl, *, answer: float = ANSWER) -> Redis:
@@ -91,8 +91,10 @@ def listen(url: RedisUrl) -> Redis:
 
 
 def _client(url: RedisUrl, kind: type[ConnectionPool], **options: Any) -> Redis:
-    pool = kind.from_url(likeness(url), socket_connect_timeout=CONNECT, whereabouts=url, **options)
-    pool.connection_class = next(ours for ours in (_Plain, _Encrypted, _Local) if issubclass(ours, pool.connection_class))
+    pool = kind.from_url(likeness(url), socket_connect_timeout=CONNECT, **options)
+    pool.connection_class = next(ours for ours in _OURS if issubclass(ours, pool.connection_class))
+    if url.moves:
+        pool.connection_kwargs["whereabouts"] = url
     return Redis.from_pool(pool)
 
 

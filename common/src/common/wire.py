@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import hiredis
 
+PORT: Final = 6379
 STUCK: Final = 0.25  # seconds without an answer while one is owed
 ELSEWHERE: Final = ("READONLY", "MOVED")  # how a server says that another one has our keys now
 Answer = bytes | int | list[Any] | None
@@ -26,9 +27,7 @@ async def dial(url: str) -> "Wire":
         database = parse_qs(parts.query).get("db", ["0"])[0]
     else:
         context = ssl.create_default_context() if parts.scheme == "rediss" else None
-        _, protocol = await loop.create_connection(
-            Wire, parts.hostname or "localhost", parts.port or 6379, ssl=context
-        )
+        _, protocol = await loop.create_connection(Wire, parts.hostname or "localhost", parts.port or PORT, ssl=context)
         database = parts.path.strip("/") or "0"
     try:
         if parts.password:
@@ -67,9 +66,11 @@ class Wire(asyncio.Protocol):
         return self.closed
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Asyncio's."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
 
     def data_received(self, data: bytes) -> None:
+        """Asyncio's."""
         self._moved_at = self._loop.time()
         self._reader.feed(data)
         while (answer := self._reader.gets()) is not False:
@@ -79,11 +80,13 @@ class Wire(asyncio.Protocol):
             if isinstance(answer, hiredis.ReplyError):
                 future.set_exception(answer)
                 if str(answer).startswith(ELSEWHERE):
-                    return self.close(Away("another server has our keys now"))
+                    self.close(Away("another server has our keys now"))
+                    return
             else:
                 future.set_result(answer)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Asyncio's."""
         self.close(Away("the connection was lost"))
 
     def send(self, command: bytes) -> "asyncio.Future[Answer]":
