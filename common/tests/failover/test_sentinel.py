@@ -1,6 +1,5 @@
 """Sentinel: the master is killed under both services, and nobody who asks them notices."""
 
-
 from contextlib import suppress
 from typing import Any
 
