@@ -296,6 +296,5 @@ async def test_closed_client_tells_those_who_wait() -> None:
         waiting = asyncio.ensure_future(client.execute_command("PING"))
         await eventually(lambda: client._protocol)
         await client.aclose()
-        async with asyncio.timeout(1):
-            with pytest.raises(Away):
-                await waiting
+        with pytest.raises(Away):
+            await asyncio.wait_for(waiting, 1)
