@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 import hiredis
 import pytest
 
-from common.resp import CONNECT, STUCK, Away, RespClient
+from common.resp import CONNECT, RespClient
 from common.settings import RedisUrl
 from common.testing import eventually
+from common.wire import STUCK, Away
 from devstack.embedded import Valkey
 
 NOTICEABLE = 0.4  # seconds: what a busy machine may add
@@ -295,6 +296,5 @@ async def test_closed_client_tells_those_who_wait() -> None:
         waiting = asyncio.ensure_future(client.execute_command("PING"))
         await eventually(lambda: client._protocol)
         await client.aclose()
-        async with asyncio.timeout(1):
-            with pytest.raises(Away):
-                await waiting
+        with pytest.raises(Away):
+            await asyncio.wait_for(waiting, 1)

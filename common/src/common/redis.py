@@ -2,16 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
-from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
+from redis.asyncio import BlockingConnectionPool, Connection, ConnectionPool, Redis, SSLConnection
 from redis.asyncio.client import PubSub
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import MovedError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from common.settings import RedisUrl
+from common.whereabouts import likeness, locate
+from common.wire import PORT
 
 CONNECTIONS = 32
 CONNECT = 0.3  # seconds
@@ -33,11 +38,36 @@ class _Cancellable(AbstractConnection):
 
 
 class _Plain(_Cancellable, Connection):
-    """`redis://`."""
+    """`redis://`; where Redis moves, asks at each connect; leaves a server that lost our keys to another."""
+
+    def __init__(self, *, whereabouts: RedisUrl | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._whereabouts = whereabouts
+
+    async def _connect(self) -> None:
+        if self._whereabouts is not None:
+            async with asyncio.timeout(self.socket_connect_timeout):
+                found = urlsplit(await locate(self._whereabouts))
+            self.host, self.port = str(found.hostname), found.port or PORT
+        await super()._connect()  # type: ignore[no-untyped-call]
+
+    async def read_response(self, *words: Any, **options: Any) -> Any:
+        try:
+            return await super().read_response(*words, **options)
+        except (ReadOnlyError, MovedError) as error:
+            await self.disconnect(nowait=True)
+            raise RedisConnectionError("another server has our keys now") from error
 
 
-class _Encrypted(_Cancellable, SSLConnection):
+class _Encrypted(_Plain, SSLConnection):
     """`rediss://`."""
+
+
+class _Local(_Cancellable, UnixDomainSocketConnection):
+    """`unix://`."""
+
+
+_OURS: Final = (_Plain, _Encrypted, _Local)
 
 
 def connect(url: RedisUrl, *, answer: float = ANSWER) -> Redis:
@@ -45,23 +75,27 @@ def connect(url: RedisUrl, *, answer: float = ANSWER) -> Redis:
 
     `answer` is how many seconds Redis may take for one.
     """
-    pool = BlockingConnectionPool.from_url(
-        url.reveal(),
+    return _client(
+        url,
+        BlockingConnectionPool,
         max_connections=CONNECTIONS,
         timeout=ANSWER,
-        socket_connect_timeout=CONNECT,
         socket_timeout=answer,
         retry=Retry(NoBackoff(), 1),
     )
-    pool.connection_class = _Encrypted if issubclass(pool.connection_class, SSLConnection) else _Plain
-    return Redis.from_pool(pool)
 
 
 def listen(url: RedisUrl) -> Redis:
     """A client for a subscription, whose silence is no fault: nothing but a failed connect ends it."""
-    return Redis.from_url(
-        url.reveal(), socket_connect_timeout=CONNECT, socket_timeout=None, retry=Retry(NoBackoff(), 0)
-    )
+    return _client(url, ConnectionPool, socket_timeout=None, retry=Retry(NoBackoff(), 0))
+
+
+def _client(url: RedisUrl, kind: type[ConnectionPool], **options: Any) -> Redis:
+    pool = kind.from_url(likeness(url), socket_connect_timeout=CONNECT, **options)
+    pool.connection_class = next(ours for ours in _OURS if issubclass(ours, pool.connection_class))
+    if url.moves:
+        pool.connection_kwargs["whereabouts"] = url
+    return Redis.from_pool(pool)
 
 
 async def messages(subscription: PubSub, *, heartbeat: float) -> AsyncIterator[dict[str, Any] | None]:

@@ -79,10 +79,40 @@ class DatabaseUrl(ServerUrl):
 
 
 class RedisUrl(ServerUrl):
-    """Redis or Valkey."""
+    """Redis or Valkey: one server, or the master that its sentinels name."""
 
-    form = "`redis://:password@host:6379/0`, `rediss://` for TLS, `unix://`"
-    schemes = ("redis", "rediss", "unix")
+    form = (
+        "`redis://:password@host:6379/0`, `rediss://` for TLS, `unix://`, "
+        "`redis+sentinel://:password@host:26379,host:26379/master/0`"
+    )
+    schemes = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Check each of the hosts, and that the master has a name.
+
+        Raises:
+            ValueError: it is no address of this kind.
+
+        """
+        url = cls(text)
+        if not url.moves:
+            return super().parse(text)
+        for host in url.hosts:
+            super().parse(f"redis://{host}" if host else "")
+        if not urlsplit(text).path.strip("/"):
+            raise ValueError("must name the master that its sentinels watch: redis+sentinel://host:port/master")
+        return url
+
+    @property
+    def moves(self) -> bool:
+        """Whether others must be asked where it is."""
+        return "+" in self._value.partition("://")[0]
+
+    @property
+    def hosts(self) -> list[str]:
+        """Those to ask, each `host:port`."""
+        return urlsplit(self._value).netloc.rpartition("@")[2].split(",")
 
 
 class HttpUrl(ServerUrl):

@@ -17,9 +17,10 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from common.redis import listen, messages
-from common.resp import Away, RespClient
+from common.resp import RespClient
 from common.settings import RedisUrl
 from common.tasks import end
+from common.wire import Away
 from todo_svc.sync.feeds import Feeds
 
 CHANNEL: Final = "changes"

@@ -1,0 +1,80 @@
+"""Where Redis is at this moment: asked at each connect, so that after a failover everything finds the new master."""
+
+import asyncio
+import random
+from typing import Final
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
+
+import hiredis
+
+from common.settings import RedisUrl
+from common.wire import Answer, Away, dial, pack
+
+PATIENCE: Final = 0.1  # seconds for one server, before the next is asked
+
+
+async def locate(url: RedisUrl) -> str:
+    """An ordinary address, `redis://`, `rediss://` or `unix://`.
+
+    Raises:
+        Away: none of the servers named knows one, or none is there.
+
+    """
+    if not url.moves:
+        return url.reveal()
+    parts = urlsplit(url.reveal())
+    hosts = url.hosts
+    random.shuffle(hosts)  # one that is wrong or does not answer is not asked first for ever
+    for host in hosts:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                if found := await _master(parts, host):
+                    return found
+        except (OSError, TimeoutError, hiredis.HiredisError):
+            continue
+    raise Away("nobody knows where Redis is")
+
+
+def likeness(url: RedisUrl) -> str:
+    """An address like the one that will be found; only its host and port are not true."""
+    return url.reveal() if not url.moves else _address(urlsplit(url.reveal()), url.hosts[0])
+
+
+async def _master(parts: SplitResult, sentinel: str) -> str | None:
+    """What this sentinel says, if that server agrees: one that was demoted meanwhile does not."""
+    named = await _ask(_sentinel(parts, sentinel), "SENTINEL", "GET-MASTER-ADDR-BY-NAME", _words(parts)[0])
+    if not isinstance(named, list):
+        return None
+    address = _address(parts, b":".join(named).decode())
+    role = await _ask(address, "ROLE")
+    return address if isinstance(role, list) and role[0] == b"master" else None
+
+
+async def _ask(address: str, *words: str) -> Answer:
+    wire = await dial(address)
+    try:
+        return await wire.send(pack(*words))
+    finally:
+        wire.close(Away("asked"))
+
+
+def _address(parts: SplitResult, host: str) -> str:
+    """Of a server, with the credentials of all."""
+    credentials, at, _ = parts.netloc.rpartition("@")
+    _, database, *_ = [*_words(parts), "0"]
+    return f"{_scheme(parts)}://{credentials}{at}{host}/{database}"
+
+
+def _sentinel(parts: SplitResult, host: str) -> str:
+    """Sentinels have a password of their own, or none."""
+    password = parse_qs(parts.query).get("sentinel_password", [""])[0]
+    return f"{_scheme(parts)}://:{quote(password, safe='')}@{host}"
+
+
+def _scheme(parts: SplitResult) -> str:
+    return parts.scheme.partition("+")[0]
+
+
+def _words(parts: SplitResult) -> list[str]:
+    """The master's name, and the database."""
+    return [unquote(word) for word in parts.path.strip("/").split("/")]
