@@ -13,8 +13,9 @@ from redis.asyncio import Redis
 from common.auth import Authenticator, KeyRing, TokenVerifier
 from common.redis import connect
 from common.service import create_service
-from common.settings import DatabaseUrl, Origin, RedisUrl, Settings
+from common.settings import Settings
 from common.testing import AUDIENCE, ISSUER, FakeAuthenticator, Logs, captured_logs, random_keys
+from common.values import DatabaseUrl, Origin, RedisUrl
 
 Build = Callable[..., Litestar]
 

@@ -16,9 +16,9 @@ from common.dto import UserEvent
 from common.errors import Unavailable
 from common.events import DEAD, STREAM, Consumer
 from common.redis import connect, listen
-from common.settings import RedisUrl
 from common.tasks import end
 from common.telemetry.metrics import EVENTS_LAG
+from common.values import RedisUrl
 from devstack.embedded import Valkey
 
 GROUP = "test"

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from common import redis as module
 from common.redis import connect
-from common.settings import RedisUrl
+from common.values import RedisUrl
 from devstack.embedded import Valkey
 
 CONNECTIONS = 32

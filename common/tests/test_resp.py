@@ -12,8 +12,8 @@ import hiredis
 import pytest
 
 from common.resp import CONNECT, RespClient
-from common.settings import RedisUrl
 from common.testing import eventually
+from common.values import RedisUrl
 from common.wire import STUCK, Away
 from devstack.embedded import Valkey
 

@@ -7,18 +7,8 @@ import msgspec
 import pytest
 
 from common import settings as environment
-from common.settings import (
-    DatabaseSettings,
-    DatabaseUrl,
-    HttpUrl,
-    Origin,
-    RedisUrl,
-    Secret,
-    ServerUrl,
-    Settings,
-    SettingsError,
-    load,
-)
+from common.settings import DatabaseSettings, Settings, SettingsError, load
+from common.values import DatabaseUrl, HttpUrl, Origin, RedisUrl, Secret, ServerUrl
 
 REQUIRED = {
     "DATABASE_URL": "postgresql://ann:geheim@db.example:5432/todos",
@@ -110,6 +100,8 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
             "redis+sentinel://a,b",
             "REDIS_URL must name the master that its sentinels watch: redis+sentinel://host:port/master",
         ),
+        ("DOCS_SOURCES", "x=//evil.example/o.json", "DOCS_SOURCES must look like todo-svc=/todo-svc/openapi.json"),
+        ("DOCS_SOURCES", "/openapi.json", "DOCS_SOURCES must look like todo-svc=/todo-svc/openapi.json"),
         ("DATABASE_POOL_SIZE", "geheim", "DATABASE_POOL_SIZE must be 1 to 200"),
         ("DATABASE_POOL_SIZE", "201", "DATABASE_POOL_SIZE must be 1 to 200"),
         ("DATABASE_POOL_SIZE", "1.5", "DATABASE_POOL_SIZE must be 1 to 200"),

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec import Meta, Struct
 
-from common.settings import Secret
+from common.values import Secret
 from common.variables import Variable, shown, values, variables
 
 

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from common.redis import connect
 from common.resp import RespClient
-from common.settings import RedisUrl
+from common.values import RedisUrl
 from common.whereabouts import locate
 from common.wire import Away
 

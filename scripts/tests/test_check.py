@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from common.settings import HttpUrl, Settings
+from common.settings import Settings
+from common.values import HttpUrl
 from devstack import check
 from devstack.check import addresses, docs, markdown, sources, surface, tools, tree
 

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from common.auth.standing import READY
-from common.settings import DatabaseUrl, RedisUrl, load
+from common.settings import load
 from common.testing import client_of, random_keys
+from common.values import DatabaseUrl, RedisUrl
 from user_svc.app import create_app
 from user_svc.settings import Settings
 

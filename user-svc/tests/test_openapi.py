@@ -23,8 +23,9 @@ from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi import checks
 
 from common.docs.document import schema
-from common.settings import DatabaseUrl, RedisUrl, load
+from common.settings import load
 from common.testing import random_keys
+from common.values import DatabaseUrl, RedisUrl
 from devstack.embedded import Valkey
 from devstack.fixtures import TestPostgres
 from devstack.ports import free_port

@@ -13,9 +13,9 @@ from redis.asyncio import Redis
 from common.auth.standing import TOMBSTONE, Revoked, Standing, StandingStore
 from common.database import Database
 from common.redis import connect
-from common.settings import RedisUrl
 from common.telemetry import log
 from common.testing import a_user, captured_logs
+from common.values import RedisUrl
 from devstack.embedded import Valkey
 from user_svc.standing import StandingAuthority
 

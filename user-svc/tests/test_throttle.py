@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from common.errors import TooManyRequests
 from common.redis import connect
-from common.settings import RedisUrl
+from common.values import RedisUrl
 from user_svc import throttle as module
 from user_svc.throttle import Limits, Throttle
 

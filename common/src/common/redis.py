@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MovedError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from common.settings import RedisUrl
+from common.values import RedisUrl
 from common.whereabouts import likeness, locate
 from common.wire import PORT
 

@@ -8,8 +8,8 @@ from typing import Final
 
 import hiredis
 
-from common.settings import RedisUrl
 from common.telemetry.spans import span
+from common.values import RedisUrl
 from common.whereabouts import locate
 from common.wire import Answer, Away, Wire, dial, pack
 

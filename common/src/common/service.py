@@ -61,7 +61,7 @@ def create_service(
 
     given = {"vigil": _vigil(auth), **(dependencies or {})}
     app = Litestar(
-        route_handlers=[*routes, *health_routes(database, drain), *page.routes(title, _login(settings))],
+        route_handlers=[*routes, *health_routes(database, drain), *_pages(title, settings)],
         dependencies={key: Provide(give, sync_to_thread=False) for key, give in given.items()},
         exception_handlers={Exception: render},
         openapi_config=document.openapi(title, version(name), description),
@@ -118,6 +118,10 @@ def _access_log(name: str, settings: Settings) -> AccessLog | None:
     """Wanted, and not below the level that is shown."""
     shown = settings.access_log and settings.log_level in {"DEBUG", "INFO"}
     return AccessLog(name, form=settings.log_format) if shown else None
+
+
+def _pages(title: str, settings: Settings) -> list[Any]:
+    return page.routes(title, _login(settings), settings.docs_sources)
 
 
 def _login(settings: Settings) -> tuple[str, str] | None:

@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
 import hiredis
 
-from common.settings import RedisUrl
+from common.values import RedisUrl
 from common.wire import Answer, Away, dial, pack
 
 PATIENCE: Final = 0.1  # seconds for one server, before the next is asked

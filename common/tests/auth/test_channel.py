@@ -15,9 +15,9 @@ from common.auth.channel import HEARTBEAT, StandingChannel, identity
 from common.auth.memory import StandingMemory
 from common.auth.standing import CHANNEL, Announcement, Standing, standing
 from common.redis import listen
-from common.settings import RedisUrl
 from common.telemetry import log
 from common.testing import a_user, captured_logs, eventually
+from common.values import RedisUrl
 from devstack.embedded import Valkey
 
 SOON = 10.0  # seconds a busy machine may take

@@ -15,8 +15,8 @@ from common.auth import standing
 from common.auth.standing import TOMBSTONE, Revoked, Standing, StandingStore, StoreUnavailable, encode, key
 from common.dto import User
 from common.redis import connect
-from common.settings import RedisUrl
 from common.testing import a_user, eventually
+from common.values import RedisUrl
 from devstack.embedded import Valkey
 
 SESSION = UUID("0198c0f4-0000-7000-8000-000000000001")

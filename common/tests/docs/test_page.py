@@ -18,8 +18,8 @@ import pytest
 from litestar import Litestar, get
 
 from common.docs.page import PACKAGE, POLICY, SCRIPT_NAME, page
-from common.settings import Secret
 from common.testing import client_of
+from common.values import Secret, Source
 
 Build = Callable[..., Litestar]
 
@@ -69,7 +69,19 @@ async def test_page_names_no_other_host(build: Build) -> None:
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert not re.search(r"https?:|//[a-z]|url\(|@import", html.unescape(answer.text), re.IGNORECASE)
     addresses = [value for name, value in Links(answer.text).attributes if name in {"src", "href", "data-url"}]
-    assert sorted(addresses) == sorted(["data:,", "openapi.json", "openapi.json", SCRIPT_NAME])
+    assert sorted(addresses) == sorted(["data:,", "openapi.json", SCRIPT_NAME])
+    assert Links(answer.text).configuration["url"] == "openapi.json"
+
+
+def test_one_page_for_several_services() -> None:
+    """Behind a gateway the page lets choose; every document is one of its own origin."""
+    sources = [Source(name, f"/{name}/openapi.json") for name in ("todo-svc", "user-svc")]
+    options = Links(page("Both", None, sources).decode()).configuration
+    assert "url" not in options
+    assert options["sources"] == [
+        {"title": "todo-svc", "url": "/todo-svc/openapi.json"},
+        {"title": "user-svc", "url": "/user-svc/openapi.json"},
+    ]
 
 
 async def test_policy_allows_ourselves_only(build: Build) -> None:

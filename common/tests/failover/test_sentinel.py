@@ -12,8 +12,9 @@ import pytest
 from common.auth import userinfo
 from common.auth.standing import READY, TOMBSTONE, key
 from common.resp import RespClient
-from common.settings import RedisUrl, load
+from common.settings import load
 from common.testing import client_of, eventually, random_keys, session_of
+from common.values import RedisUrl
 from common.wire import Away
 from devstack.fixtures import DatabaseFactory
 from todo_svc.app import create_app as create_todo_app

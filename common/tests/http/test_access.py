@@ -14,11 +14,12 @@ from msgspec.structs import replace
 
 from common.auth import PUBLIC
 from common.service import create_service
-from common.settings import DatabaseUrl, RedisUrl, Settings
+from common.settings import Settings
 from common.telemetry import access as access_module
 from common.telemetry import log, trace
 from common.telemetry.access import AccessLog
 from common.testing import FakeAuthenticator, captured_logs, client_of
+from common.values import DatabaseUrl, RedisUrl
 
 TRACE = (b"traceparent", b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01")
 SETTINGS = Settings(

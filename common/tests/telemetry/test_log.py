@@ -12,9 +12,9 @@ import sqlalchemy.exc
 import structlog
 from advanced_alchemy.exceptions import DuplicateKeyError
 
-from common.settings import Secret
 from common.telemetry import log, trace
 from common.testing import Logs
+from common.values import Secret
 
 
 @pytest.fixture

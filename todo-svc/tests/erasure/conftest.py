@@ -17,8 +17,8 @@ from redis.asyncio import Redis
 from common import events
 from common.database import Database
 from common.redis import listen
-from common.settings import RedisUrl
 from common.testing import FlakyTransport
+from common.values import RedisUrl
 from devstack.fixtures import TestPostgres
 from todo_svc.erasure import Eraser, ErasureLog, ErasureWorker
 from todo_svc.settings import Settings

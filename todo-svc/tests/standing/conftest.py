@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from common.auth.channel import identity
 from common.auth.standing import READY
 from common.redis import connect
-from common.settings import RedisUrl
+from common.values import RedisUrl
 from devstack.fixtures import RunningStack, started
 
 PASSWORD = "correct-horse-battery"

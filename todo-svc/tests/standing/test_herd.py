@@ -17,8 +17,9 @@ from common.auth import KeyRing, userinfo
 from common.auth.standing import key
 from common.auth.userinfo import BULKHEAD
 from common.redis import connect
-from common.settings import RedisUrl, load
+from common.settings import load
 from common.testing import a_user, client_of, mint_token, random_keys, session_of
+from common.values import RedisUrl
 from devstack.fixtures import RunningStack
 from todo_svc.app import create_app
 from todo_svc.settings import Settings

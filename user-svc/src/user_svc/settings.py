@@ -9,7 +9,8 @@ from msgspec import Meta, field
 
 from common.auth import TokenSettings
 from common.http.client import Network
-from common.settings import HttpUrl, ServerUrl, SettingsError
+from common.settings import SettingsError
+from common.values import HttpUrl, ServerUrl
 
 
 class SmtpUrl(ServerUrl):

@@ -15,7 +15,7 @@ from common.auth.standing import READY, TOMBSTONE, key
 from common.database import Database
 from common.outbox import Entry
 from common.redis import connect
-from common.settings import RedisUrl
+from common.values import RedisUrl
 from user_svc.sessions.repository import SessionQueries
 from user_svc.standing import StandingAuthority
 

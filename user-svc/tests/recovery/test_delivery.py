@@ -9,8 +9,8 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from common.settings import HttpUrl
 from common.testing import captured_logs, client_of
+from common.values import HttpUrl
 from user_svc.app import create_app
 from user_svc.settings import Mailbox, Settings, SmtpUrl
 

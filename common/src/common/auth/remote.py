@@ -33,7 +33,7 @@ from common.dto import User
 from common.errors import InvalidToken, Unavailable
 from common.redis import listen
 from common.resp import RespClient
-from common.settings import HttpUrl
+from common.values import HttpUrl
 
 BlindPolicy = Literal["read", "all", "none"]
 FRESH_FOR: Final = 5.0  # seconds a standing may be old where a handler asks for a fresh one

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import html
+from collections.abc import Sequence
 from hashlib import sha256
 from importlib.metadata import distribution
 from typing import Any, Final
@@ -12,6 +13,7 @@ from litestar import Request, Response, get
 
 from common.auth.demands import PUBLIC
 from common.docs.document import schema
+from common.values import Source
 
 PACKAGE: Final = "flask-openapi-scalar"  # carries Scalar's JavaScript; its Flask code is never imported
 SCRIPT: Final = "scalar.standalone.js"
@@ -47,21 +49,27 @@ _PAGE = """<!doctype html>
 </head>
 <body>
 <noscript>This page needs JavaScript. The document itself is at <a href="{document}">{document}</a>.</noscript>
-<script id="api-reference" data-url="{document}" data-configuration="{options}"></script>
+<script id="api-reference" data-configuration="{options}"></script>
 <script src="{script}"></script>
 </body>
 </html>
 """
 
 
-def page(title: str, login: tuple[str, str] | None) -> bytes:
-    """The page's HTML; `login` is an e-mail and a password to fill in, in development only."""
+def page(title: str, login: tuple[str, str] | None, sources: Sequence[Source] = ()) -> bytes:
+    """The page's HTML; `login` is an e-mail and a password to fill in, in development only.
+
+    Where one origin has several services, `sources` names the documents of all, and the page lets choose.
+    """
     flow = {"username": login[0], "password": login[1]} if login else {}
     authentication = {
         "preferredSecurityScheme": "OAuth2",
         "securitySchemes": {"OAuth2": {"flows": {"password": {**flow, "selectedScopes": []}}}},
     }
-    options = msgspec.json.encode({**_OPTIONS, "authentication": authentication}).decode()
+    shown = (
+        {"sources": [{"title": each.title, "url": each.url} for each in sources]} if sources else {"url": DOCUMENT_NAME}
+    )
+    options = msgspec.json.encode({**_OPTIONS, **shown, "authentication": authentication}).decode()
     names = {"document": DOCUMENT_NAME, "script": SCRIPT_NAME}
     return _PAGE.format(title=html.escape(title), options=html.escape(options), **names).encode()
 
@@ -106,9 +114,9 @@ def _takes_gzip(accepted: str) -> bool:
     return "gzip" in weights and (not weights["gzip"] or weights["gzip"].strip("0.") != "")
 
 
-def routes(title: str, login: tuple[str, str] | None) -> list[Any]:
+def routes(title: str, login: tuple[str, str] | None, sources: Sequence[Source] = ()) -> list[Any]:
     """`/docs`, its script, and `/openapi.json`."""
-    html_page = page(title, login)
+    html_page = page(title, login, sources)
     document = b""  # made at the first request for it
     script = Script()
 

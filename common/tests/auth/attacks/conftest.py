@@ -17,8 +17,8 @@ from common.auth import AuthenticatedRequest, KeyRing
 from common.auth.remote import GuardedSettings, remote_auth
 from common.dto import User
 from common.service import create_service
-from common.settings import DatabaseUrl, HttpUrl, RedisUrl
 from common.testing import FlakyTransport
+from common.values import DatabaseUrl, HttpUrl, RedisUrl
 from devstack.embedded import Valkey
 from devstack.ports import free_port
 from devstack.processes import wait_until

@@ -21,8 +21,8 @@ from common.auth.userinfo import UserInfoClient
 from common.dto import User
 from common.redis import listen
 from common.resp import RespClient
-from common.settings import RedisUrl
 from common.testing import AUDIENCE, ISSUER, FlakyTransport, a_user, eventually, mint_token
+from common.values import RedisUrl
 
 SOON = 10.0  # seconds a busy machine may take
 

@@ -19,8 +19,8 @@ from common.dto import User
 from common.errors import InvalidToken
 from common.redis import listen
 from common.resp import RespClient
-from common.settings import RedisUrl
 from common.testing import FlakyTransport, a_user, mint_token
+from common.values import RedisUrl
 
 
 class Caller(NamedTuple):

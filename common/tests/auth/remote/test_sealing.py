@@ -20,8 +20,9 @@ from common.auth.userinfo import UserInfoClient
 from common.errors import InvalidToken
 from common.redis import listen
 from common.resp import RespClient
-from common.settings import RedisUrl, SettingsError, load
+from common.settings import SettingsError, load
 from common.testing import FlakyTransport, a_user, client_of, mint_token, random_keys, session_of
+from common.values import RedisUrl
 
 HASHES = ("md5", "sha1", "sha256", "sha512", "blake2b", "sha3_256")
 

@@ -18,8 +18,8 @@ from redis.exceptions import RedisError
 
 from common.redis import listen, messages
 from common.resp import RespClient
-from common.settings import RedisUrl
 from common.tasks import end
+from common.values import RedisUrl
 from common.wire import Away
 from todo_svc.sync.feeds import Feeds
 
