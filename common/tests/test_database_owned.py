@@ -90,6 +90,51 @@ async def test_owned_says_when_nothing_was_kept(things: Database) -> None:
     assert await kept(things, ann) == []
 
 
+class Deaf:
+    """A connection whose server has stopped listening after BEGIN."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.is_cut_off = False
+
+    def is_closed(self) -> bool:
+        """See asyncpg."""
+        return self.is_cut_off
+
+    def is_in_transaction(self) -> bool:
+        """See asyncpg."""
+        return True
+
+    def terminate(self) -> None:
+        """See asyncpg."""
+        self.is_cut_off = True
+
+    async def execute(self, statement: str) -> None:
+        """See asyncpg."""
+        self.asked.append(statement.split(";", maxsplit=1)[0])
+
+    async def fetchrow(self, *_: Any) -> None:
+        """See asyncpg."""
+        raise TimeoutError
+
+
+async def test_owned_asks_nothing_more_of_a_server_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement that nobody answers is not followed by another: the caller waits once, and the connection goes."""
+    deaf = Deaf()
+
+    async def connect(_database: Database) -> Deaf:
+        return deaf
+
+    async def work() -> None:
+        async with Database("", size=1, application="test") as database, database.owned(uuid4()) as transaction:
+            await transaction.row("SELECT 1")
+
+    monkeypatch.setattr(Database, "_connect", connect)
+    with pytest.raises(Unavailable):
+        await work()
+    assert (deaf.asked, deaf.is_cut_off) == (["BEGIN"], True)
+
+
 async def test_owned_begins_once(one: Database) -> None:
     """With its first statement, as the outermost block or within one that had none, and not again in its parts."""
     await one.rows("CREATE TEMPORARY TABLE begun (owner uuid)")

@@ -15,6 +15,7 @@ REQUIRED = {
     "REDIS_URL": "redis://:geheim@redis.example",
 }
 
+NO_SECRET = "must have no credentials, no query and no fragment"
 NO_ORIGIN = "CORS_ORIGINS must be origins such as https://app.example.com, without a path"
 
 
@@ -99,6 +100,11 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
             "REDIS_URL",
             "redis+sentinel://a,b",
             "REDIS_URL must name the master that its sentinels watch: redis+sentinel://host:port/master",
+        ),
+        ("REDIS_URL", "redis://h/geheim", "REDIS_URL must end with the number of a database, such as /0, or with none"),
+        *(
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", value, f"OTEL_EXPORTER_OTLP_ENDPOINT {NO_SECRET}")
+            for value in ("http://h/x?key=geheim", "http://ann:geheim@h", "http://h#geheim")
         ),
         ("DOCS_SOURCES", "x=//evil.example/o.json", "DOCS_SOURCES must look like todo-svc=/todo-svc/openapi.json"),
         ("DOCS_SOURCES", "/openapi.json", "DOCS_SOURCES must look like todo-svc=/todo-svc/openapi.json"),
@@ -188,6 +194,13 @@ def test_service_without_a_host_is_refused(text: str) -> None:
 def test_address_shows_no_password(kind: type[ServerUrl], text: str, shown: str) -> None:
     """Wherever a password may stand in an address, its repr has none."""
     assert {repr(kind.parse(text)), str(kind.parse(text)), f"{kind.parse(text)}"} == {shown}
+
+
+@pytest.mark.parametrize("login", ["ann@example.com", ":geheim", "ann@example.com:"])
+def test_login_that_is_none_is_refused(login: str) -> None:
+    """The documentation page would fill in half of it."""
+    with pytest.raises(SettingsError, match="DOCS_LOGIN must look like email:password"):
+        load(Settings, REQUIRED | {"DOCS_LOGIN": login}).check()
 
 
 def test_settings_show_no_secret() -> None:

@@ -97,6 +97,31 @@ async def test_user_svc_away(todo_svc: httpx.AsyncClient, way: FlakyTransport, e
     assert (await todo_svc.post(LOGIN, data=form)).status_code == 200
 
 
+async def test_nobody_queues_for_a_user_svc_that_is_away(todo_svc: httpx.AsyncClient, way: FlakyTransport) -> None:
+    """After five failures it is left alone for a while: 503 at once."""
+    way.fail = httpx.ReadTimeout("slow")
+    answers = [await todo_svc.post(LOGIN, data={"username": "a", "password": "b"}) for _ in range(7)]
+    assert {answer.status_code for answer in answers} == {503}
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
+    assert way.asked < 7
+
+
+async def test_every_forwarded_line_is_passed_on(
+    todo_svc: httpx.AsyncClient, way: FlakyTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In their order, and the peer behind them: nobody's word stands in the place of a proxy's."""
+    seen: list[str] = []
+
+    async def note(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["X-Forwarded-For"])
+        return httpx.Response(400)
+
+    monkeypatch.setattr(way, "handle_async_request", note)
+    lines = [("Content-Type", FORM), ("X-Forwarded-For", "8.8.8.8"), ("X-Forwarded-For", "203.0.113.51, 10.0.0.1")]
+    await todo_svc.post(LOGIN, content=b"username=a&password=b", headers=lines)
+    assert seen == ["8.8.8.8, 203.0.113.51, 10.0.0.1, 127.0.0.1"]
+
+
 async def test_user_svcs_own_503_passes_with_its_retry_after(todo_svc: httpx.AsyncClient, way: FlakyTransport) -> None:
     """An answer is an answer, also one that asks for patience; what is the hop's own stays behind."""
 

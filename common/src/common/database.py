@@ -152,10 +152,10 @@ class Database:
             try:
                 await connection.execute(begin.format(owner=UUID(str(owner))))
                 yield Transaction(connection, first)
-            except BaseException:
-                if not connection.is_closed():
+            except BaseException as error:
+                if _is_sound(error) and not connection.is_closed():
                     await connection.execute("ROLLBACK")
-                raise
+                raise  # cut off without a word, where none would be answered
             if await connection.execute("COMMIT") != "COMMIT":
                 raise Unavailable("the change was not kept")
 
@@ -192,9 +192,10 @@ class Database:
     async def _look(self, connection: Any) -> None:
         """Whoever runs this as a superuser is told that the second lock on ownership is open."""
         if not self._looked:
-            self._looked = True
-            if role := await connection.fetchval(_UNHELD):
+            role = await connection.fetchval(_UNHELD)
+            if role and not self._looked:
                 _log.error("row-level security does not hold for this role", role=role)
+            self._looked = True
 
 
 class Lease:
@@ -215,12 +216,9 @@ class Lease:
         if error is None:
             self._pool.give(self._connection)
             return
-        cause = _away(error)
-        if isinstance(error, Exception) and (cause is None or isinstance(cause, asyncpg.TransactionRollbackError)):
-            self._pool.give(self._connection)
-        else:
-            self._pool.drop(self._connection)
-        _raise(cause)
+        put = self._pool.give if _is_sound(error) else self._pool.drop
+        put(self._connection)
+        _raise(_away(error))
 
 
 class translated:  # noqa: N801 - reads as a statement: `with translated():`
@@ -240,6 +238,12 @@ def _away(error: BaseException | None) -> BaseException | None:
     while error is not None and not isinstance(error, AWAY):
         error = error.__cause__
     return error
+
+
+def _is_sound(error: BaseException) -> bool:
+    """Whether a connection on which this was raised is as good as before: PostgreSQL answered, and stays."""
+    cause = _away(error)
+    return isinstance(error, Exception) and (cause is None or isinstance(cause, asyncpg.TransactionRollbackError))
 
 
 def _raise(cause: BaseException | None) -> None:

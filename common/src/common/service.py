@@ -80,7 +80,7 @@ def create_service(
         inner = layer(inner)
     demands = Demands(app.routes)
     cors = Cors(Guard(inner, auth, demands), [origin.reveal() for origin in settings.cors_origins])
-    edge = Head(Edge(cors, access_log=_access_log(name, settings), drain=drain), demands.methods)
+    edge = Edge(Head(cors, demands.methods), access_log=_access_log(name, settings), drain=drain)
     app.asgi_handler = tracing.layer(edge) if tracing else edge
     return app
 

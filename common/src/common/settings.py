@@ -80,9 +80,11 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
         """See `DatabaseSettings`.
 
         Raises:
-            SettingsError: spans are wanted, and what makes them is not installed.
+            SettingsError: spans are wanted, and what makes them is not installed; or a login is no login.
 
         """
+        if self.docs_login is not None and not all(self.docs_login.reveal().partition(":")):
+            raise SettingsError("DOCS_LOGIN must look like email:password")
         there = find_spec("opentelemetry") and find_spec("opentelemetry.sdk")
         if self.otel_exporter_otlp_endpoint is not None and not there:
             raise SettingsError("OTEL_EXPORTER_OTLP_ENDPOINT needs the packages of the extra `tracing`")

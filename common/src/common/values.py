@@ -82,6 +82,9 @@ class RedisUrl(ServerUrl):
         """
         url = cls(text)
         if not url.moves:
+            database = urlsplit(text).path.strip("/")
+            if database and not database.isdecimal() and not text.startswith("unix"):
+                raise ValueError("must end with the number of a database, such as /0, or with none")
             return super().parse(text)
         for host in url.hosts:
             super().parse(f"redis://{host}" if host else "")
@@ -101,7 +104,7 @@ class RedisUrl(ServerUrl):
 
 
 class HttpUrl(ServerUrl):
-    """Another service's origin, without a trailing slash."""
+    """Where something answers over HTTP, without a trailing slash. It stands in logs and mails: no secret is in it."""
 
     form = "`http://host:port`, `https://`"
     schemes = ("http", "https")
@@ -109,8 +112,16 @@ class HttpUrl(ServerUrl):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Check it and drop a trailing slash."""
-        return super().parse(text.rstrip("/"))
+        """Check it and drop a trailing slash.
+
+        Raises:
+            ValueError: it is no address, or has credentials, a query or a fragment.
+
+        """
+        url = super().parse(text.rstrip("/"))
+        if any(mark in text for mark in "@?#"):
+            raise ValueError("must have no credentials, no query and no fragment")
+        return url
 
 
 class Origin(HttpUrl):

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from litestar import Litestar, get, post
+from litestar.params import FromPath
 from litestar.response import Stream
 
 from common.auth import PUBLIC
-from common.http.head import Head
+from common.telemetry.metrics import HTTP_REQUESTS
 from common.testing import FakeAuthenticator, client_of
 
 Build = Callable[..., Litestar]
@@ -36,6 +37,34 @@ async def test_as_get(build: Build, path: str, status: int) -> None:
     for answer in (whole, head):
         del answer.headers["X-Request-ID"]
     assert head.headers == whole.headers
+
+
+async def test_is_counted_as_what_it_is(build: Build) -> None:
+    """An operator can tell HEAD from GET."""
+    counted = HTTP_REQUESTS.labels("HEAD", "/thing", 200)
+    before = counted._value.get()
+    async with client_of(build(thing)) as client:
+        await client.head("/thing")
+    assert counted._value.get() == before + 1
+
+
+async def test_a_path_is_not_taken_for_a_parameter(build: Build, auth: FakeAuthenticator) -> None:
+    """What is a route of its own has its own methods, not those of the route it would also fit."""
+
+    @get("/mine/{number:int}", sync_to_thread=False)
+    def one(number: FromPath[int]) -> int:
+        return number
+
+    @post("/mine/batch", sync_to_thread=False)
+    def batch() -> None:
+        """Make many."""
+
+    headers = {"Authorization": f"Bearer {auth.admit()}"}
+    async with client_of(build(one, batch)) as client:
+        answers = [await client.request(method, "/mine/batch", headers=headers) for method in ("OPTIONS", "GET")]
+    assert [answer.status_code for answer in answers] == [204, 405]
+    for answer in answers:
+        assert set(answer.headers["Allow"].split(", ")) == {"OPTIONS", "POST"}
 
 
 @pytest.mark.parametrize("token", [True, False])
@@ -81,7 +110,6 @@ async def test_an_answer_that_would_not_end(build: Build) -> None:
     scope: Any = {"type": "http", "method": "HEAD", "path": "/ticks", "raw_path": b"/ticks", "query_string": b""}
     scope |= {"headers": [], "root_path": "", "client": None, "server": ("service.test", 80), "scheme": "http"}
     app = build(forever)
-    assert isinstance(app.asgi_handler, Head)
     async with asyncio.timeout(5):
         await app(scope, receive, send)
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]

@@ -1,5 +1,7 @@
 """Tracing: which spans are made, how they hang together, and that nothing personal is in one."""
 
+import threading
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -128,6 +130,16 @@ async def test_off_again(sent: InMemorySpanExporter) -> None:
         assert spans.current_id() == ""
     assert spans.connection_class() is asyncpg.Connection
     assert sent.get_finished_spans() == ()
+
+
+async def test_the_end_waits_for_no_collector(silent: Any) -> None:
+    """One that accepts and never answers gets a moment, and no exit waits for it."""
+    started = time.perf_counter()
+    async with Tracing("notes-svc", f"http://{silent.address}"):
+        with spans.span("GET /me", {}):
+            pass
+    assert time.perf_counter() - started < tracing.FLUSH + 0.5
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name == "the last spans")
 
 
 def test_extra_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

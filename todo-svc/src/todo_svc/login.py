@@ -1,5 +1,7 @@
 """Login, passed through to user-svc: one origin for a browser, and for the documentation page."""
 
+import asyncio
+import math
 from typing import Any, Final
 
 import httpx
@@ -7,16 +9,19 @@ from litestar import Controller, Request, Response, post
 from litestar.di import NamedDependency
 
 from common.auth import PUBLIC
+from common.auth.breaker import Breaker
 from common.docs.forms import LoginOperation
 from common.docs.responses import problems
 from common.dto import TokenResponse
 from common.errors import Unavailable
+from common.http.client import forwarded
 from common.http.lean import transport_to
 from common.telemetry.spans import span
 from common.telemetry.trace import outgoing_headers
 
 PATH: Final = "/auth/jwt/login"
-TOTAL: Final = 10.0  # seconds: a password hash in a full queue takes its time
+TOTAL: Final = 5.0  # seconds: a password hash in a full queue takes its time
+RETRY_AFTER: Final = 2  # seconds
 PASSED_ON: Final = ("content-type", "cache-control", "retry-after", "www-authenticate")
 
 
@@ -29,6 +34,7 @@ class LoginProxy:
             transport=transport or transport_to(base_url),
             timeout=httpx.Timeout(TOTAL, connect=0.5),
         )
+        self._breaker = Breaker("login", shortest=1.0, longest=5.0)
 
     async def login(self, body: bytes, headers: dict[str, str]) -> httpx.Response:
         """Hand the form over, as it came.
@@ -37,19 +43,28 @@ class LoginProxy:
             Unavailable: user-svc cannot be reached; nobody was logged in.
 
         """
+        call = self._breaker.allows()
+        if not call:
+            raise _nobody_logs_in(math.ceil(self._breaker.remaining()) or RETRY_AFTER)
         try:
-            with span(f"POST {PATH}", {"http.request.method": "POST", "server.address": "user-svc"}):
-                return await self._client.post(
-                    PATH,
-                    content=body,
-                    headers=httpx.Headers({**headers, **outgoing_headers()}, encoding="latin-1"),
-                )
+            answer = await self._ask(body, headers)
         except httpx.HTTPError as error:
-            raise Unavailable("nobody can log in right now", retry_after=2) from error
+            self._breaker.failed(call)
+            raise _nobody_logs_in(RETRY_AFTER) from error
+        except asyncio.CancelledError:
+            self._breaker.abandoned(call)
+            raise
+        self._breaker.succeeded(call)
+        return answer
 
     async def close(self) -> None:
         """Give the connections back."""
         await self._client.aclose()
+
+    async def _ask(self, body: bytes, headers: dict[str, str]) -> httpx.Response:
+        with span(f"POST {PATH}", {"http.request.method": "POST", "server.address": "user-svc"}):
+            told = httpx.Headers({**headers, **outgoing_headers()}, encoding="latin-1")
+            return await self._client.post(PATH, content=body, headers=told)
 
 
 class LoginController(Controller):
@@ -73,10 +88,14 @@ class LoginController(Controller):
         return Response(answer.content, status_code=answer.status_code, headers=headers)  # type: ignore[arg-type]
 
 
+def _nobody_logs_in(retry_after: int) -> Unavailable:
+    return Unavailable("nobody can log in right now", retry_after=retry_after)
+
+
 def _sender(request: Request[Any, Any, Any]) -> dict[str, str]:
     """What user-svc would have seen of the client; it believes the address if it trusts us (TRUSTED_PROXIES)."""
     headers = request.headers
-    hops = [headers.get("x-forwarded-for", ""), request.client.host if request.client else ""]
+    hops = [*forwarded(request.scope), request.client.host if request.client else ""]
     return {
         "Content-Type": headers.get("content-type", ""),
         "User-Agent": headers.get("user-agent", ""),

@@ -126,7 +126,11 @@ class Settings(TokenSettings, frozen=True, kw_only=True):
     ] = 100
     throttle_mails_per_hour: Annotated[
         int,
-        Meta(ge=0, le=60_000, description="mails an hour to one address, of each kind; 0 is no limit"),
+        Meta(
+            ge=0,
+            le=60_000,
+            description="mails an hour to an address, of each kind, and changes of address of an account; 0: no limit",
+        ),
     ] = 5
     trusted_proxies: Annotated[
         list[Network],

@@ -22,7 +22,7 @@ from common.telemetry.metrics import THROTTLED
 BUDGET: Final = 0.05  # seconds one look at Redis may take
 MINUTE: Final = 60_000  # milliseconds
 HOUR: Final = 60 * MINUTE
-MAILS: Final = frozenset({"forgot", "verify"})  # what fills somebody's letter box
+MAILS: Final = frozenset({"forgot", "verify", "address"})  # what fills somebody's letter box
 LOCAL_KEYS: Final = 100_000
 
 # GCRA: a key holds when the next try would be on time; a burst of the whole limit may come before that. A try that one

@@ -25,6 +25,7 @@ class Demands:
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
         self._static: dict[tuple[str, str], str] = {}
         self._patterns: dict[str, list[tuple[re.Pattern[str], str]]] = {}
+        self._exact: dict[str, frozenset[str]] = {}
         self._methods: list[tuple[re.Pattern[str], frozenset[str]]] = []
         self._applications: list[tuple[re.Pattern[str], str]] = []
         for route in routes:
@@ -47,12 +48,17 @@ class Demands:
     def methods(self, scope: Scope) -> frozenset[str]:
         """The methods that a path takes, HEAD where it takes GET; none if no route is there."""
         path = normalize_path(_routed(scope))
-        found = frozenset().union(*(methods for pattern, methods in self._methods if pattern.fullmatch(path)))
+        found = self._exact.get(path) or frozenset().union(
+            *(methods for pattern, methods in self._methods if pattern.fullmatch(path))
+        )
         return found | {"HEAD"} if "GET" in found else found
 
     def _add(self, route: BaseRoute) -> None:
         pattern = re.compile("".join(_part(part) for part in route.path_components) or "/", re.DOTALL)
-        self._methods.append((pattern, frozenset(map(str, route.methods))))
+        methods = frozenset(map(str, route.methods))
+        self._methods.append((pattern, methods))
+        if not route.path_parameters:  # the router takes it before any that has one
+            self._exact[route.path] = self._exact.get(route.path, frozenset()) | methods
         handlers = getattr(route, "route_handlers", None) or [route.route_handler]  # type: ignore[attr-defined]
         for handler in handlers:
             demand = handler.opt.get("auth", GUARDED)

@@ -1,5 +1,6 @@
 """Where a request comes from: the peer, or what a proxy that is trusted says of its own peer (RFC 7239 section 5.2)."""
 
+import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Self
@@ -39,6 +40,9 @@ class Network:
         return str(self.network)
 
 
+_WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
+
+
 class Client(Struct, frozen=True):
     """What a request tells of its sender."""
 
@@ -55,6 +59,12 @@ def household(address: str) -> str:
     return str(parsed) if parsed.version == IPV4 else str(IPv6Network((int(parsed) >> 64 << 64, 64)))
 
 
+def forwarded(scope: Any) -> list[str]:
+    """The hops that X-Forwarded-For names, farthest first: its lines are one list (RFC 9110 section 5.3)."""
+    lines = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    return [hop.strip() for hop in ",".join(lines).split(",") if hop.strip()]
+
+
 class Clients:
     """Reads the sender of a request; X-Forwarded-For counts only as far as it was written by `trusted` proxies."""
 
@@ -65,7 +75,7 @@ class Clients:
         """From the last hop backwards, the first address that is no trusted proxy's."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         peer = scope["client"][0] if scope.get("client") else ""
-        hops = [hop.strip() for hop in headers.get(b"x-forwarded-for", "").split(",") if hop.strip()]
+        hops = forwarded(scope)
         address = peer
         while hops and self._trusts(address):
             address = hops.pop()
@@ -89,6 +99,7 @@ def _canonical(address: str) -> str:
 
 
 def _parsed(address: str) -> IPv4Address | IPv6Address:
-    """An IPv4 address is the same one where a socket for both shows it as `::ffff:192.0.2.1`."""
-    parsed = ip_address(address)
+    """An IPv4 address is the same one where a socket for both shows it as `::ffff:192.0.2.1`; a port does not count."""
+    match = _WITH_PORT.fullmatch(address)
+    parsed = ip_address(match[1] or match[2] if match else address)
     return getattr(parsed, "ipv4_mapped", None) or parsed

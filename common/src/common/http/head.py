@@ -1,6 +1,7 @@
 """What every path takes besides its routes' methods: HEAD, and OPTIONS whole (RFC 9110 sections 9.3.2 and 9.3.7)."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -8,7 +9,7 @@ ALLOW = b"allow"
 
 
 class Head:
-    """The outermost layer: behind it HEAD is GET, whose content stays here.
+    """Just inside the edge: behind it HEAD is GET, whose content stays here.
 
     `methods` tells what a path takes; Litestar's own answer to OPTIONS names only what the path's first handler takes.
     """
@@ -21,10 +22,18 @@ class Head:
         """Everything else passes, at the cost of a look-up."""
         method = scope.get("method")
         if method == "HEAD":
-            return self.app({**scope, "method": "GET"}, receive, _without_content(send))  # type: ignore[arg-type]
+            return self._as_get(scope, receive, send)
         if method == "OPTIONS":
             return self.app(scope, receive, _naming(self.methods(scope), send))
         return self.app(scope, receive, send)
+
+    async def _as_get(self, scope: Any, receive: Receive, send: Send) -> None:
+        """The edge, outside, still sees HEAD, and learns which route it was."""
+        inside = {**scope, "method": "GET"}
+        try:
+            await self.app(inside, receive, _without_content(send))  # type: ignore[arg-type]
+        finally:
+            scope["path_template"] = inside.get("path_template")
 
 
 def _naming(methods: frozenset[str], send: Send) -> Send:

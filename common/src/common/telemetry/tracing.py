@@ -5,6 +5,7 @@ a value, a query or an error's text, for these may be personal.
 """
 
 import asyncio
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from types import TracebackType
@@ -24,6 +25,7 @@ from common.telemetry import spans
 
 CARRIED: Final = frozenset({b"traceparent", b"tracestate"})
 FAULT: Final = 500
+FLUSH: Final = 2.0  # seconds that the last spans have
 
 _POSTGRESQL: Final = {"db.system.name": "postgresql"}
 
@@ -55,7 +57,8 @@ class Tracing(AbstractAsyncContextManager["Tracing"]):
     connection_class = TracedConnection
 
     def __init__(self, service: str, endpoint: str) -> None:
-        self._provider = TracerProvider(resource=Resource.create({"service.name": service}))
+        resource = Resource.create({"service.name": service})
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint}/v1/traces")))
         self._tracer = self._provider.get_tracer("gatehouse")
         spans.use(self)
@@ -64,7 +67,10 @@ class Tracing(AbstractAsyncContextManager["Tracing"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         spans.use(None)
-        await asyncio.to_thread(self._provider.shutdown)
+        # in a thread that no exit waits for: a collector that is away would hold it for half a minute
+        sending = threading.Thread(target=self._provider.shutdown, name="the last spans", daemon=True)
+        sending.start()
+        await asyncio.to_thread(sending.join, FLUSH)
 
     @contextmanager
     def client(self, name: str, attributes: dict[str, str]) -> Iterator[Span]:

@@ -66,6 +66,7 @@ class AccountController(Controller):
         if data.current_password is not UNSET:
             await tries.count("password", str(request.user.id))
             if data.email is not UNSET:
+                await tries.count("address", str(request.user.id))
                 await tries.count("verify", key(data.email))
         return await profile.change(_known(request), data)
 
