@@ -38,7 +38,7 @@ def test_log_in_and_ask(tab: Tab, stack: RunningStack) -> None:
     login = tab.wait(lambda event: answered(event, "/auth/jwt/login"))
     assert login["params"]["response"]["status"] == 200
     tab.evaluate("location.hash = '#tag/todos/GET/todos'")
-    tab.click(button("(get /todos)"))
+    tab.click_until(button("(get /todos)"), button("Send get request"))
     tab.click(button("Send get request"))
     asked = tab.wait(lambda event: answered(event, "/todos"))
     assert asked["params"]["response"]["status"] == 200

@@ -140,6 +140,16 @@ class Tab:
             look();
         }})""")
 
+    def click_until(self, element: str, shown: str) -> None:
+        """Press it until what it opens is there: a busy page may not yet listen when it can be pressed already."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            self.click(element)
+            look = f"new Promise(done => setTimeout(() => done(Boolean({shown})), 500))"
+            if any(self.evaluate(look) for _ in range(6)):
+                return
+        raise AssertionError(f"pressing opens nothing: {element}")
+
     def click(self, element: str) -> None:
         """Press the mouse in the middle of what the expression names, once it is there and at rest."""
         x, y = self.until(f"""(() => {{
