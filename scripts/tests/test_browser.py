@@ -5,12 +5,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from devstack.browser import Tab, installed
 from devstack.fixtures import RunningStack
+from devstack.up import demo
 from devstack.up.settings import DEMO_EMAIL, DEMO_PASSWORD
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
@@ -52,9 +54,9 @@ def test_log_in_and_ask(tab: Tab, stack: RunningStack) -> None:
 
 
 def prepare(stack: RunningStack) -> None:
-    """The demo login exists and has a todo."""
+    """The demo login exists, with what `up` gives it, and has a todo of ours."""
+    demo.seed(urlsplit(stack.user_url).port or 0, urlsplit(stack.todo_url).port or 0)
     with httpx.Client() as client:
-        client.post(f"{stack.user_url}/auth/register", json={"email": DEMO_EMAIL, "password": DEMO_PASSWORD})
         form = {"username": DEMO_EMAIL, "password": DEMO_PASSWORD}
         token = client.post(f"{stack.todo_url}/auth/jwt/login", data=form).json()["access_token"]
         client.headers["Authorization"] = f"Bearer {token}"
