@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from common.auth.breaker import Breaker, State
 from common.testing import FlakyTransport
 
 PASSWORD = "correct-horse-battery"
@@ -104,6 +105,21 @@ async def test_nobody_queues_for_a_user_svc_that_is_away(todo_svc: httpx.AsyncCl
     assert {answer.status_code for answer in answers} == {503}
     assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
     assert way.asked < 7
+
+
+async def test_a_fault_of_ours_does_not_close_the_way_for_good(
+    todo_svc: httpx.AsyncClient, way: FlakyTransport, email: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one request that is let through after a rest fails as nobody foresaw: the next one may still try."""
+    monkeypatch.setattr(Breaker, "_open", lambda breaker: breaker._enter(State.OPEN))
+    form = {"username": email, "password": PASSWORD}
+    way.fail = httpx.ReadTimeout("slow")
+    for _ in range(5):
+        assert (await todo_svc.post(LOGIN, data=form)).status_code == 503
+    way.fail = KeyError("ours")
+    assert (await todo_svc.post(LOGIN, data=form)).status_code == 500
+    way.fail = None
+    assert (await todo_svc.post(LOGIN, data=form)).status_code == 200
 
 
 async def test_every_forwarded_line_is_passed_on(

@@ -1,6 +1,8 @@
 """Fixtures of user-svc's tests: a running app in the test's own event loop, on a real PostgreSQL and Valkey."""
 
 import asyncio
+import statistics
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -133,3 +135,23 @@ def remembered(redis: Redis) -> Remembered:
         return {str(key): (str(await redis.get(key)), await redis.ttl(key)) for key in keys}
 
     return remembered
+
+
+@pytest.fixture
+def compared() -> Callable[..., Awaitable[float]]:
+    """How many times as long one thing takes as another: the median over pairs that share what the machine does."""
+
+    async def compare(one: Callable[[], Awaitable[Any]], other: Callable[[], Awaitable[Any]], pairs: int) -> float:
+        async def taken(do: Callable[[], Awaitable[Any]]) -> float:
+            started = time.perf_counter()
+            await do()
+            return time.perf_counter() - started
+
+        ratios = []
+        for number in range(pairs):  # neither is always the first
+            first = await taken(one if number % 2 else other)
+            second = await taken(other if number % 2 else one)
+            ratios.append(first / second if number % 2 else second / first)
+        return statistics.median(ratios)
+
+    return compare

@@ -1,6 +1,5 @@
 """Login, passed through to user-svc: one origin for a browser, and for the documentation page."""
 
-import asyncio
 import math
 from typing import Any, Final
 
@@ -51,7 +50,7 @@ class LoginProxy:
         except httpx.HTTPError as error:
             self._breaker.failed(call)
             raise _nobody_logs_in(RETRY_AFTER) from error
-        except asyncio.CancelledError:
+        except BaseException:  # also a fault of ours: a probe must have an outcome, or none would follow it
             self._breaker.abandoned(call)
             raise
         self._breaker.succeeded(call)
