@@ -298,3 +298,28 @@ async def test_closed_client_tells_those_who_wait() -> None:
         await client.aclose()
         with pytest.raises(Away):
             await asyncio.wait_for(waiting, 1)
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_closed_while_it_connects_it_leaves_nothing_open(client: RespClient, redis_url: str, turns: int) -> None:
+    """Whichever turn of the loop the end comes in, the last of the connecting too; and nothing is opened after it."""
+
+    async def open_connections() -> int:
+        about = await client.execute_command("CLIENT", "LIST", "TYPE", "normal")
+        assert isinstance(about, bytes)
+        return about.count(b"id=")
+
+    before = await open_connections()
+    other = RespClient(RedisUrl(redis_url))
+    asked = asyncio.ensure_future(other.execute_command("PING"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await other.aclose()
+    await asyncio.wait({asked})
+
+    async def are_as_before() -> bool:
+        return await open_connections() == before
+
+    await eventually(are_as_before)
+    with pytest.raises(Away):
+        await other.execute_command("PING")

@@ -24,6 +24,7 @@ class RespClient:
         self._url = url
         self._protocol: Wire | None = None
         self._connecting: asyncio.Task[Wire] | None = None
+        self._is_closed = False
 
     async def execute_command(self, *words: str | bytes | int) -> Answer:
         """Run one command.
@@ -40,7 +41,8 @@ class RespClient:
             return await protocol.send(pack(*words))
 
     async def aclose(self) -> None:
-        """Close the connection."""
+        """Close the connection, also one that is being made; there is none ever after."""
+        self._is_closed = True
         if self._connecting is not None:
             self._connecting.cancel()
         if self._protocol is not None:
@@ -48,6 +50,8 @@ class RespClient:
 
     async def _connected(self) -> Wire:
         """One attempt at a time, shared by all who wait for it."""
+        if self._is_closed:
+            raise Away("closed")
         if self._connecting is None:
             self._connecting = asyncio.create_task(self._connect())
             self._connecting.add_done_callback(self._landed)
@@ -57,6 +61,8 @@ class RespClient:
         self._connecting = None
         if not task.cancelled() and task.exception() is None:
             self._protocol = task.result()
+            if self._is_closed:  # too late by one turn of the loop to be cancelled
+                self._protocol.close(Away("closed"))
 
     async def _connect(self) -> Wire:
         try:

@@ -20,6 +20,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
 
     def __init__(self) -> None:
         self._idle: list[_Connection] = []
+        self._is_closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and read its whole answer.
@@ -40,14 +41,15 @@ class LeanTransport(httpx.AsyncBaseTransport):
         except BaseException:
             connection.close()
             raise
-        if connection.reusable:
+        if connection.reusable and not self._is_closed:
             self._idle.append(connection)
         else:
             connection.close()
         return response
 
     async def aclose(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections; one in use is closed after its answer."""
+        self._is_closed = True
         while self._idle:
             self._idle.pop().close()
 

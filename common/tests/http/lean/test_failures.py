@@ -93,6 +93,18 @@ async def test_cancelled_request_leaves_its_answer_to_nobody(serving: Any) -> No
     assert len(server.connections) == 2
 
 
+async def test_answer_to_a_closed_client_keeps_no_connection(serving: Any) -> None:
+    """The end may come while an answer is awaited: the caller gets it, and the connection is closed."""
+    peers: list[Any] = []
+    async with serving(peers.append) as (client, server):
+        asked = asyncio.ensure_future(client.get("/"))
+        await eventually(lambda: peers)
+        await client.aclose()
+        peers[0].write(OK)
+        assert (await asked).text == "ok"
+        await server.lost.wait()
+
+
 async def test_refused_connection_is_tried_once_more() -> None:
     """Nothing was sent, so nothing can be done twice; the second refusal is the answer, and comes at once."""
     tried = []
