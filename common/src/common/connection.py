@@ -1,0 +1,48 @@
+"""Connections to PostgreSQL: what each is told, and what becomes of one that nobody waits for any more."""
+
+import asyncio
+from typing import Any, Final
+
+import asyncpg
+
+from common.telemetry.spans import connection_class
+
+CONNECT: Final = 2.0  # seconds
+STATEMENT: Final = 5.0  # seconds
+KEPT: Final = 100  # statements that PostgreSQL keeps ready for a connection; asyncpg's default
+
+_late: set[asyncio.Task[Any]] = set()
+
+
+async def connect(dsn: str, *, application: str, pooled: bool = False) -> Any:
+    """One for requests.
+
+    Where it is `pooled`, each of its transactions may be in another session: none keeps a statement for the next. That
+    is asyncpg's own way with a cache of none: it has an unnamed statement parsed anew in the message that runs it.
+    """
+    return await dial(
+        dsn,
+        connection_class=connection_class(),
+        server_settings={"application_name": application, "timezone": "UTC"},
+        statement_cache_size=0 if pooled else KEPT,
+    )
+
+
+async def dial(dsn: str, **options: Any) -> Any:
+    """One that is made whole even if the caller is cancelled, and then closed.
+
+    asyncpg, cancelled as the socket opens, drops a future of its TLS negotiation whose error nobody hears (0.32).
+    """
+    made = asyncio.create_task(asyncpg.connect(dsn, timeout=CONNECT, command_timeout=STATEMENT, **options))
+    try:
+        return await asyncio.shield(made)
+    except asyncio.CancelledError:
+        _late.add(made)
+        made.add_done_callback(_close)
+        raise
+
+
+def _close(made: asyncio.Task[Any]) -> None:
+    _late.discard(made)
+    if not made.cancelled() and made.exception() is None:
+        made.result().terminate()
