@@ -11,6 +11,9 @@ CONNECT: Final = 2.0  # seconds
 STATEMENT: Final = 5.0  # seconds
 KEPT: Final = 100  # statements that PostgreSQL keeps ready for a connection; asyncpg's default
 
+# What our statements take or give, and asyncpg has to ask PostgreSQL about.
+_ARRAYS: Final = "SELECT NULL::int4[], NULL::int8[], NULL::uuid[], NULL::record[]"
+
 _late: set[asyncio.Task[Any]] = set()
 
 
@@ -20,12 +23,19 @@ async def connect(dsn: str, *, application: str, pooled: bool = False) -> Any:
     Where it is `pooled`, each of its transactions may be in another session: none keeps a statement for the next. That
     is asyncpg's own way with a cache of none: it has an unnamed statement parsed anew in the message that runs it.
     """
-    return await dial(
+    connection = await dial(
         dsn,
         connection_class=connection_class(),
         server_settings={"application_name": application, "timezone": "UTC"},
         statement_cache_size=0 if pooled else KEPT,
     )
+    if pooled:
+        try:
+            await _learn(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+    return connection
 
 
 async def dial(dsn: str, **options: Any) -> Any:
@@ -40,6 +50,19 @@ async def dial(dsn: str, **options: Any) -> Any:
         _late.add(made)
         made.add_done_callback(_close)
         raise
+
+
+async def _learn(connection: Any) -> None:
+    """Meet every array that asyncpg does not know, in a transaction that leaves nothing.
+
+    While it asks for one it turns the session's `jit` off, and on again in whatever session it has by then.
+    """
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.fetch(_ARRAYS)
+    finally:
+        await transaction.rollback()
 
 
 def _close(made: asyncio.Task[Any]) -> None:
