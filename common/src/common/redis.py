@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MovedError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from common.telemetry.spans import REDIS, current_id, span
 from common.values import RedisUrl
 from common.whereabouts import likeness, locate
 from common.wire import PORT
@@ -70,6 +71,16 @@ class _Local(_Cancellable, UnixDomainSocketConnection):
 _OURS: Final = (_Plain, _Encrypted, _Local)
 
 
+class _Client(Redis):
+    """Within a request a command has a span; what goes on beside those, such as a read that waits for news, has none."""
+
+    async def execute_command(self, *words: Any, **options: Any) -> Any:
+        if not current_id():
+            return await super().execute_command(*words, **options)  # type: ignore[no-untyped-call]
+        with span(str(words[0]), REDIS):
+            return await super().execute_command(*words, **options)  # type: ignore[no-untyped-call]
+
+
 def connect(url: RedisUrl, *, answer: float = ANSWER) -> Redis:
     """A client whose calls wait for a free connection and try once more only on a connection that had gone stale.
 
@@ -95,7 +106,7 @@ def _client(url: RedisUrl, kind: type[ConnectionPool], **options: Any) -> Redis:
     pool.connection_class = next(ours for ours in _OURS if issubclass(ours, pool.connection_class))
     if url.moves:
         pool.connection_kwargs["whereabouts"] = url
-    return Redis.from_pool(pool)
+    return _Client.from_pool(pool)
 
 
 async def messages(subscription: PubSub, *, heartbeat: float) -> AsyncIterator[dict[str, Any] | None]:
