@@ -72,7 +72,7 @@ _OURS: Final = (_Plain, _Encrypted, _Local)
 
 
 class _Client(Redis):
-    """Within a request a command has a span; what goes on beside those, such as a read that waits for news, has none."""
+    """Within a request a command has a span; what goes on beside it, such as a read that waits for news, has none."""
 
     async def execute_command(self, *words: Any, **options: Any) -> Any:
         if not current_id():
