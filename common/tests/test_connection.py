@@ -3,13 +3,14 @@
 import asyncio
 import gc
 from typing import Any
+from unittest.mock import AsyncMock
 from uuid import uuid4
 
 import asyncpg
 import pytest
 from sqlalchemy import text
 
-from common.connection import connect, dial
+from common.connection import KEPT, connect, dial
 from common.database import Database
 from common.testing import eventually
 from common.unit_of_work import UnitOfWork
@@ -61,6 +62,29 @@ async def test_a_pooled_unit_of_work_keeps_nothing(dsn: str) -> None:
             assert (await session.execute(text(LEFT))).one() == (0, 0)
             await session.execute(text("DEALLOCATE ALL"))
     await work.close()
+
+
+async def test_a_pooled_statement_is_asked_about_once(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it takes and gives is no other in the next session."""
+    connection = await connect(dsn, application="left", pooled=True)
+    monkeypatch.setattr(connection, "prepare", asked := AsyncMock(side_effect=connection.prepare))
+    for number in range(3):
+        assert tuple(await connection.fetchrow("SELECT $1::int", number)) == (number,)
+        assert len(await connection.fetch("SELECT $1::int", number)) == 1
+    assert asked.await_count == 1
+    await connection.close()
+
+
+async def test_tables_that_change_under_a_pooled_connection(dsn: str) -> None:
+    """What it knew of a statement is wrong then: said once, and learnt; more statements than it remembers work."""
+    async with Database(dsn, size=1, application="left", pooled=True) as database:
+        await database.rows("CREATE TEMPORARY TABLE things AS SELECT 1::int AS number")
+        for number in range(KEPT + 1):
+            assert tuple(await database.row(f"SELECT {number}, * FROM things") or ()) == (number, 1)
+        await database.rows("ALTER TABLE things ALTER number TYPE bigint")
+        with pytest.raises(BufferError):
+            await database.row(f"SELECT {KEPT}, * FROM things")
+        assert tuple(await database.row(f"SELECT {KEPT}, * FROM things") or ()) == (KEPT, 1)
 
 
 async def given_up(dsn: str, turns: int) -> None:

@@ -33,7 +33,7 @@ _propagator = TraceContextTextMapPropagator()
 
 
 class TracedStatement:
-    """A statement that was made ready, with a span each time it runs: SQLAlchemy's way."""
+    """A statement that was made ready, with a span each time it runs."""
 
     def __init__(self, statement: Any) -> None:
         self._statement = statement
@@ -42,6 +42,11 @@ class TracedStatement:
         """See asyncpg."""
         with _of(self._statement.get_query()):
             return await self._statement.fetch(*args, **options)
+
+    async def fetchrow(self, *args: Any, **options: Any) -> Any:
+        """See asyncpg."""
+        with _of(self._statement.get_query()):
+            return await self._statement.fetchrow(*args, **options)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._statement, name)
