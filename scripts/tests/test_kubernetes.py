@@ -1,5 +1,6 @@
 """The manifests, as kubectl renders them: what each pod may, and what happens to it."""
 
+import os
 import re
 import subprocess
 import sys
@@ -36,6 +37,16 @@ def production() -> list[Manifest]:
 def dev() -> list[Manifest]:
     """What runs on one's own machine."""
     return render("dev")
+
+
+@pytest.fixture(scope="module")
+def pooled(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+    """The same with a pooler before PostgreSQL, as an overlay of somebody's own would list it."""
+    folder = tmp_path_factory.mktemp("pooled").resolve()
+    overlays = os.path.relpath(ROOT.resolve() / containers.OVERLAYS, folder)
+    listed = {"resources": [f"{overlays}/production"], "components": [f"{overlays}/../components/pooler"]}
+    (folder / "kustomization.yaml").write_bytes(msgspec.yaml.encode(listed))
+    return render(str(folder))
 
 
 def of(manifests: list[Manifest], kind: str, name: str | None = None) -> list[Manifest]:
@@ -128,7 +139,7 @@ def reached(rules: list[Manifest]) -> Iterator[str]:
             yield f"{label} {rule['ports'][0]['port']}"
 
 
-@pytest.mark.parametrize("overlay", ["dev", "production"])
+@pytest.mark.parametrize("overlay", ["dev", "production", "pooled"])
 def test_no_secret_has_a_value(overlay: str, request: pytest.FixtureRequest) -> None:
     """Secrets are named, never written; the services read them as files, that no `env` shows."""
     manifests: list[Manifest] = request.getfixturevalue(overlay)
@@ -142,7 +153,7 @@ def test_no_secret_has_a_value(overlay: str, request: pytest.FixtureRequest) -> 
             assert all(str(value).startswith("/run/secrets/gatehouse/") for value in files), name
 
 
-@pytest.mark.parametrize("overlay", ["dev", "production"])
+@pytest.mark.parametrize("overlay", ["dev", "production", "pooled"])
 def test_every_name_leads_somewhere(overlay: str, request: pytest.FixtureRequest) -> None:
     """Selectors find their pods, services their ports, pods their files."""
     manifests: list[Manifest] = request.getfixturevalue(overlay)
@@ -168,6 +179,21 @@ def test_migrations_come_first(production: list[Manifest]) -> None:
             container["image"]
             == of(production, "Deployment", name)[0]["spec"]["template"]["spec"]["containers"][0]["image"]
         )
+
+
+def test_a_pooler_is_gone_past(pooled: list[Manifest]) -> None:
+    """Who serves is told of it; whoever serves or migrates has PostgreSQL's own address, as a file."""
+    (settings,) = (each["data"] for each in of(pooled, "ConfigMap") if each["metadata"]["name"].startswith("services"))
+    assert (settings["DATABASE_POOLER"], settings["DATABASE_POOL_SIZE"]) == ("transaction", "5")
+    assert of(pooled, "Pooler")[0]["spec"]["pgbouncer"]["poolMode"] == settings["DATABASE_POOLER"]
+    found = dict(pods(pooled))
+    for name in (*SERVICES, *(f"{name}-migrate" for name in SERVICES)):
+        (container,) = found[name]["containers"]
+        given = {each["name"]: each["value"] for each in container["env"]}
+        assert given["DATABASE_DIRECT_URL_FILE"] == "/run/secrets/gatehouse/DATABASE_DIRECT_URL"
+        (volume,) = found[name]["volumes"]
+        items = [item["key"] for item in volume["secret"].get("items", [])]
+        assert items == (["DATABASE_URL", "DATABASE_DIRECT_URL"] if "migrate" in name else [])
 
 
 def test_dev_is_small(dev: list[Manifest]) -> None:
