@@ -36,7 +36,7 @@ _TERM = r"""term AS MATERIALIZED (
 _PROBE = f"""probe AS MATERIALIZED (
     SELECT count(*) FILTER (WHERE {{}}) * me.clock >= {LOOKED_AT * MANY} AS common FROM (
         SELECT content, description, labels FROM todo_search WHERE owner_id = $1
-        ORDER BY created_at DESC, todo_id DESC LIMIT {LOOKED_AT}
+        ORDER BY created_at DESC, todo_id DESC LIMIT {{}}
     ) AS newest
 )"""  # noqa: S608 - no value is in the text
 _IS_COMMON: Final = "(SELECT common FROM probe)"
@@ -80,7 +80,7 @@ class Search:
             SELECT 0 AS class, {self._columns} FROM (
                 SELECT {self._columns} FROM todos
                 WHERE {self._wanted.conditions} AND deleted_at IS NULL AND {_IS_COMMON}
-                ORDER BY {order.clause} LIMIT {WALKED}
+                ORDER BY {order.clause} LIMIT {self._wanted.bind(WALKED)}
             ) AS walked WHERE (SELECT {self._matches()} FROM todo_search WHERE todo_id = walked.id OFFSET 0)
             ORDER BY {order.clause} LIMIT {self._limit}
         """  # noqa: S608 - no value is in the text
@@ -89,7 +89,7 @@ class Search:
     def _newest(self, condition: str) -> str:
         return f"""
             SELECT {COMMON} AS class, t.* FROM (
-                SELECT * FROM todo_search WHERE {owned()} AND {condition} ORDER BY {_NEWEST} LIMIT {WALKED}
+                SELECT * FROM todo_search WHERE {owned()} AND {condition} ORDER BY {_NEWEST} LIMIT {self._wanted.bind(WALKED)}
             ) AS s CROSS JOIN LATERAL ({self._todo()}) AS t WHERE {self._matches("s.")}
             ORDER BY s.created_at DESC, s.todo_id DESC LIMIT {self._limit}
         """  # noqa: S608 - no value is in the text
@@ -123,7 +123,7 @@ class Search:
     def _either(self, walk: str, found: str, *, probe: bool = False) -> str:
         """What the walk came upon, if that is a page, else what the index finds."""
         is_page = f"(SELECT count(*) = {self._limit} FROM walk)"  # noqa: S608 - no value is in the text
-        parts = [_PROBE.format(self._matches())] if probe else []
+        parts = [_PROBE.format(self._matches(), self._wanted.bind(LOOKED_AT))] if probe else []
         return self._with(
             f"(SELECT * FROM walk WHERE {is_page}) UNION ALL (SELECT * FROM ({found}) AS found WHERE NOT {is_page})",  # noqa: S608 - no value is in the text
             *parts,
