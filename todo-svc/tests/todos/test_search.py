@@ -56,6 +56,22 @@ async def test_where_a_word_begins(ann: httpx.AsyncClient, groceries: Json, walk
 
 
 @pytest.mark.parametrize(
+    ("search", "content", "found"),
+    [
+        *(("мо", "купить молоко", True), ("ко", "купить молоко", False), ("Ё", "ёж", True), ("ж", "ёж", False)),
+        *(("ΜΆ", "το μάθημα", True), ("θη", "το μάθημα", False), ("7", "route 77", True), ("7", "a17", False)),
+        *(("本", "日本語", True), ("ルク", "ミルク", True), ("국", "한국", True), ("ม", "นม", True), ("語a", "日本語a", True)),
+    ],
+)
+async def test_one_or_two_letters(
+    ann: httpx.AsyncClient, groceries: Json, walk: Walk, search: str, *, content: str, found: bool
+) -> None:
+    """Begin a word in whatever script has words apart, and stand anywhere in others."""
+    await add(ann, groceries, content)
+    assert len(await walk(ann, "/todos", search=search)) == found
+
+
+@pytest.mark.parametrize(
     ("search", "content"), [("ΟΔΟΣ", "οδος"), ("οδοσ", "ΟΔΟΣ"), ("οδος", "Οδοσ"), ("  oat ", "Oat"), ("本語", "日本語")]
 )
 async def test_what_is_alike(ann: httpx.AsyncClient, groceries: Json, walk: Walk, search: str, content: str) -> None:

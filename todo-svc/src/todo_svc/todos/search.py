@@ -14,25 +14,33 @@ from common.http.paging import Keyset, Position
 from common.sql import Owned, owned
 from todo_svc.todos.filters import COMMON, TodoFilters
 
+# Bound, and never written into a statement: its plan is for an owner of the usual few todos, and a LIMIT of more than
+# those would have it sort all of an owner's. One that it does not know it takes for a tenth of them.
 LOOKED_AT: Final = 400  # of the newest
 MANY: Final = 1000  # matches; the owner's clock stands for the number of todos
 WALKED: Final = 5000  # todos, which is about as dear as that many matches
 
+# Scripts that put no spaces between words, and Korean, which puts them behind what follows a word.
+UNSPACED: Final = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao; Burmese; Khmer
+    "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff"  # Chinese, Japanese, Korean
+)
+
 ANY: Final = "({0}content LIKE (SELECT holds FROM term) OR {0}description LIKE (SELECT holds FROM term))"
 # A term without a trigram is found by its signs, which have an index too. That of trigrams must not be tried for it.
-ANY_MARKED: Final = """(
-    {0}content || '' LIKE (SELECT holds FROM term) OR {0}description || '' LIKE (SELECT holds FROM term)
-) AND search_marks({0}content, {0}description) @> (SELECT marks FROM term)"""
+MARKED: Final = """(content || '' LIKE (SELECT holds FROM term) OR description || '' LIKE (SELECT holds FROM term))
+    AND search_marks(content, description) @> (SELECT marks FROM term)"""
 CLASS: Final = """CASE
     WHEN content LIKE (SELECT begins FROM term) THEN 0 WHEN content LIKE (SELECT word FROM term) THEN 1
     WHEN content LIKE (SELECT holds FROM term) THEN 2 ELSE 3
 END"""
 # A mark stands in front of each word, see migration 0007. Materialized, so that it is folded once and not once a row.
-_TERM = r"""term AS MATERIALIZED (
-    SELECT p || '%' AS begins, '%' || p || '%' AS word,
-           '%' || CASE WHEN p ~ '^\x01[a-z0-9]{{1,2}}$' THEN p ELSE ltrim(p, E'\x01') END || '%' AS holds, marks
-    FROM (SELECT search_pattern({0}), search_marks(search_fold({0}), '')) AS t (p, marks)
-)"""
+_TERM = rf"""term AS MATERIALIZED (
+    SELECT p || '%' AS begins, '%' || p || '%' AS word, '%' || CASE
+        WHEN p ~ '^\x01[[:alnum:]]{{{{1,2}}}}$' AND p !~ '[{UNSPACED}]' THEN p ELSE ltrim(p, E'\x01')
+    END || '%' AS holds, marks
+    FROM (SELECT search_pattern({{0}}), search_marks(search_fold({{0}}), '')) AS t (p, marks)
+)"""  # noqa: S608 - no value is in the text
 _PROBE = f"""probe AS MATERIALIZED (
     SELECT count(*) FILTER (WHERE {{}}) * me.clock >= {LOOKED_AT * MANY} AS common FROM (
         SELECT content, description, labels FROM todo_search WHERE owner_id = $1
@@ -50,7 +58,7 @@ class Search:
         self._wanted = wanted
         self._columns = columns
         self._term = _TERM.format(wanted.bind(filters.search)) if filters.search else ""
-        self._any = ANY if _has_trigram(filters.search or "") else ANY_MARKED
+        self._has_trigram = _has_trigram(filters.search or "")
         self._labels = wanted.bind(list(filters.labels)) if filters.labels else ""
         self._limit = wanted.bind(limit)
 
@@ -71,7 +79,7 @@ class Search:
         found = f"""
             SELECT 0 AS class, t.* FROM (
                 SELECT todo_id FROM todo_search
-                WHERE {owned()} AND {self._wanted.unseen} AND {self._matches()} OFFSET 0
+                WHERE {owned()} AND {self._wanted.unseen} AND {self._found()} OFFSET 0
             ) AS s CROSS JOIN LATERAL ({self._todo()}) AS t ORDER BY {order.clause} LIMIT {self._limit}
         """  # noqa: S608 - no value is in the text
         if not self._has_index(order):
@@ -99,7 +107,7 @@ class Search:
             SELECT s.class, t.* FROM (
                 SELECT * FROM (
                     SELECT todo_id, created_at, {number} AS class FROM todo_search
-                    WHERE {owned()} AND {self._matches()} OFFSET 0
+                    WHERE {owned()} AND {self._found()} OFFSET 0
                 ) AS found WHERE {behind} ORDER BY class, {_NEWEST} OFFSET 0
             ) AS s CROSS JOIN LATERAL ({self._todo()}) AS t
             ORDER BY s.class, s.created_at DESC, s.todo_id DESC LIMIT {self._limit}
@@ -112,10 +120,14 @@ class Search:
             WHERE {self._wanted.conditions} AND deleted_at IS NULL AND id = s.todo_id LIMIT 1
         """  # noqa: S608 - no value is in the text
 
-    def _matches(self, table: str = "") -> str:
+    def _matches(self, table: str = "", text: str = ANY) -> str:
         """Whether a row of what is searched in is meant."""
-        text = [self._any.format(table)] if self._term else []
-        return " AND ".join(text + ([f"{table}labels @> {self._labels}::text[]"] if self._labels else []))
+        of_text = [text.format(table)] if self._term else []
+        return " AND ".join(of_text + ([f"{table}labels @> {self._labels}::text[]"] if self._labels else []))
+
+    def _found(self) -> str:
+        """The same, as an index can tell."""
+        return self._matches(text=ANY if self._has_trigram else MARKED)
 
     def _has_index(self, order: Keyset) -> bool:
         return order.column == "created_at" or (order.column == "position" and "list_id" in self._wanted.conditions)
@@ -138,5 +150,6 @@ class Search:
 
 def _has_trigram(term: str) -> bool:
     """Whether three letters or digits are in a row; where a word begins counts as two, see `_TERM`."""
-    plain = "".join(each for each in normalize("NFKD", term) if not combining(each))
-    return re.search(r"[^\W_]{3}|^[a-zA-Z0-9]{1,2}$", plain) is not None
+    plain = normalize("NFC", "".join(each for each in normalize("NFKD", term) if not combining(each)))
+    begins_a_word = re.fullmatch(rf"[^\W_{UNSPACED}]{{1,2}}", plain)
+    return begins_a_word is not None or re.search(r"[^\W_]{3}", plain) is not None
