@@ -24,10 +24,14 @@ from todo_svc.app import create_app
 from todo_svc.erasure import Eraser
 from todo_svc.housekeeping import Housekeeping
 from todo_svc.lists.queries import ListQueries
+from todo_svc.retention import KEPT
 from todo_svc.settings import Settings
+from todo_svc.sync.queries import ChangeQueries
+from todo_svc.sync.schemas import Place
 from todo_svc.todos.filters import ORDERS, TodoFilters, Window
 from todo_svc.todos.queries import TodoQueries
 from todo_svc.todos.search import LOOKED_AT
+from todo_svc.trash.queries import TrashQueries
 
 OWNERS = """
 INSERT INTO lists (owner_id, id, title) SELECT o, o, 'list' FROM unnest($1::uuid[]) AS o
@@ -160,6 +164,21 @@ async def test_not_modified_reads_no_row(crowd: tuple[str, UUID], filters: TodoF
     assert [line for line in scans if "never executed" not in line] == []
 
 
+async def test_not_modified_reads_no_trash_and_no_change(crowd: tuple[str, UUID]) -> None:
+    """The same for what was deleted and for what has changed."""
+    dsn, owner = crowd
+    connection = await asyncpg.connect(dsn)
+    explained = Explained(connection)
+    seen = parse(f"{page_tag(2501)}, {page_tag(2501, KEPT // timedelta(seconds=1))}")
+    trash = await TrashQueries(explained, owner).page(20, None, seen)
+    changes = await ChangeQueries(explained, owner).seen(Place.at(7), 20, seen)
+    await connection.close()
+    assert (trash.content, changes.content) == (None, None)
+    scans = [line for line in explained.lines if re.search(r" on (todos|lists|changes)", line)]
+    assert len(scans) >= 5
+    assert [line for line in scans if "never executed" not in line] == []
+
+
 class Overheard:
     """Every statement that is sent, with what came along."""
 
@@ -204,7 +223,7 @@ async def _use(ann: httpx.AsyncClient, anything: str) -> set[tuple[str, str]]:
     items, todos = f"/lists/{made['id']}", f"/lists/{made['id']}/todos"
     first, second = [await ask("POST", todos, {"content": "x"}) for _ in range(2)]
     one = f"/todos/{first['id']}"
-    for path in ("/lists", "/lists?include=todos", items, f"{items}?include=todos", todos, "/todos", one, "/trash"):
+    for path in ("/lists", "/lists?include=todos", items, f"{items}?include=todos", todos, "/todos", one, "/trash", "/sync"):
         await ask("GET", path)
         await ask("GET", path, If_None_Match='"1"')
     for path in ("/lists", "/todos", "/sync"):
