@@ -124,7 +124,7 @@ async def test_the_page(ann: httpx.AsyncClient, groceries: Json, milk: Json, wal
 
 
 async def test_the_tag_of_the_page(
-    ann: httpx.AsyncClient, ann_id: UUID, groceries: Json, milk: Json, sql: Sql, *, todo_dsn: str
+    ann: httpx.AsyncClient, ann_id: UUID, milk: Json, sql: Sql, todo_dsn: str
 ) -> None:
     """304 until something is deleted, taken back or gone for good, or how long it is kept is another."""
     path, tags = f"/todos/{milk['id']}", []

@@ -30,10 +30,10 @@ HOLDS: Final = "LIKE (SELECT holds FROM term)"
 ANY: Final = f"({{0}}content {HOLDS} OR {{0}}description {HOLDS})"
 # No index of trigrams may be tried for these.
 PLAIN: Final = f"(content || '' {HOLDS} OR description || '' {HOLDS})"
-# One by one: both together seem dearer than all of the owner's to whom takes him for the usual one.
+# One by one: to a plan for the usual owner both at once seem dearer than all of the owner's.
 BY_TRIGRAMS: Final = (f"content {HOLDS}", f"description {HOLDS} AND NOT content {HOLDS}")
 # A term without a trigram is found by its signs, which have an index too.
-BY_MARKS: Final = (f"{PLAIN} AND search_marks(content, description) @> (SELECT marks FROM term)",)
+BY_MARKS: Final = (PLAIN + " AND search_marks(content, description) @> (SELECT marks FROM term)",)
 # What the index of the newest wants to hear, see migration 0009: no search for a word may take it.
 NEWEST: Final = "created_at > '-infinity'"
 CLASS: Final = """CASE
