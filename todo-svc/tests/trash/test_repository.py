@@ -123,9 +123,7 @@ async def test_the_page(ann: httpx.AsyncClient, groceries: Json, milk: Json, wal
     assert (await ann.get("/trash", params={"cursor": "x"})).status_code == 422
 
 
-async def test_the_tag_of_the_page(
-    ann: httpx.AsyncClient, ann_id: UUID, milk: Json, sql: Sql, todo_dsn: str
-) -> None:
+async def test_the_tag_of_the_page(ann: httpx.AsyncClient, ann_id: UUID, milk: Json, sql: Sql, todo_dsn: str) -> None:
     """304 until something is deleted, taken back or gone for good, or how long it is kept is another."""
     path, tags = f"/todos/{milk['id']}", []
 
