@@ -13,7 +13,8 @@ import pytest
 from redis.asyncio import Redis
 
 from common.auth import standing
-from common.auth.standing import TOMBSTONE, Revoked, Standing, StandingStore, StoreUnavailable, encode, key
+from common.auth.channel import identity
+from common.auth.standing import READY, TOMBSTONE, Revoked, Standing, StandingStore, StoreUnavailable, encode, key
 from common.dto import User
 from common.resp import RespClient
 from common.testing import a_user, eventually
@@ -129,6 +130,14 @@ async def test_what_is_kept_is_the_user_and_nothing_else(store: StandingStore, r
     assert await redis.keys() == [f"standing:{SESSION}".encode()]
     kept = msgspec.json.decode(await redis.get(key(SESSION)) or b"")
     assert kept == {**msgspec.to_builtins(user), "as_of": clock()}
+
+
+async def test_ready_is_a_servers_own_word(store: StandingStore, redis: Redis) -> None:
+    """In a copy of another server's keys it proves nothing: the last of them may be missing."""
+    own = await identity(redis)
+    for said, believed in ((None, None), (b"of another", None), (own, own)):
+        await (redis.set(READY, said) if said else redis.delete(READY))
+        assert (await store.recall(SESSION)).ready == believed
 
 
 @pytest.mark.usefixtures("budgets")

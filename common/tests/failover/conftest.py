@@ -50,7 +50,7 @@ class Member(Valkey):
         with (self.folder / "valkey.conf").open("a") as file:
             file.write(f"masterauth {PASSWORD}\nrepl-diskless-sync-delay 0\n{self._extra}")
 
-    def ask(self, *words: str | int) -> Any:
+    def ask(self, *words: str | bytes | int) -> Any:
         """Run one command on it."""
         with Redis.from_url(self.url) as redis:
             return redis.execute_command(*words)

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from common.auth.standing import READY, TOMBSTONE, key
 from common.events import STREAM
-from common.testing import eventually
+from common.testing import eventually, session_of
 
 TAG = "{gatehouse}"
 WRONG = {"username": "bob@example.com", "password": "not-his-password"}
@@ -19,23 +20,21 @@ async def test_all_that_is_kept_in_redis(cluster: Any, serve: Any) -> None:
         assert tries == [400] * 10 + [429]
         assert (await services.user_svc.delete("/users/me", headers=good)).status_code == 204
         await eventually(lambda: has_taken_an_event(cluster))
-        names = {key.removeprefix(TAG.encode()).partition(b":")[0] for key in cluster.owner.ask("KEYS", f"{TAG}*")}
-        assert names == {b"standing", b"throttle", STREAM.encode()}
-        assert not [
-            key for node in cluster.masters for key in node.ask("KEYS", "*") if not key.startswith(TAG.encode())
-        ]
+        names = {key.partition(b":")[0] for node in cluster.masters for key in node.ask("KEYS", "*")}
+        assert names == {b"{gatehouse}standing", b"{gatehouse}throttle", b"{gatehouse}user-events"}
 
 
 async def test_owner_changes(cluster: Any, serve: Any) -> None:
-    """It hands over and lives on, or dies: whoever follows is believed once it is loaded, and logouts hold all along."""
+    """It hands over and lives on, or dies: whoever follows is believed once it is loaded, and logouts hold."""
     async with serve(cluster.url) as services:
         good, ended, *late = [await services.log_in() for _ in range(4)]
         await eventually(lambda: is_read_from_redis(services, good))
         await services.log_out(ended)
         for session, last_words in zip(late, (cluster.promote, cluster.bury), strict=True):
             last_words()
-            await eventually(lambda: is_believed_again(services, good, ended))
+            await eventually(lambda: is_read_from_redis(services, good, ended))
             await services.log_out(session)
+            assert holds_tombstones(cluster, ended, session)
 
 
 async def test_slot_moves(cluster: Any, serve: Any) -> None:
@@ -49,18 +48,23 @@ async def test_slot_moves(cluster: Any, serve: Any) -> None:
         assert (await services.todo_svc.post("/lists", json={"title": "Groceries"}, headers=good)).status_code == 201
         await services.log_out(late)
         cluster.end_move(target)
-        await eventually(lambda: is_believed_again(services, good, ended, late))
+        await eventually(lambda: is_read_from_redis(services, good, ended, late))
+        await eventually(lambda: holds_tombstones(cluster, ended, late))
 
 
-async def is_read_from_redis(services: Any, session: dict[str, str]) -> bool:
-    """Whether todo-svc believes what Redis says of it."""
-    return bool((await services.todo_svc.get("/todos", headers=session)).headers["X-Auth-Source"] == "redis")
+async def is_read_from_redis(services: Any, good: dict[str, str], *ended: dict[str, str]) -> bool:
+    """Whether todo-svc believes what Redis says of a session; each answer on the way there has to be right."""
+    assert await services.statuses(*ended) == [401] * len(ended)
+    answer = await services.todo_svc.get("/todos", headers=good)
+    assert answer.status_code == 200
+    return bool(answer.headers["X-Auth-Source"] == "redis")
 
 
-async def is_believed_again(services: Any, good: dict[str, str], *ended: dict[str, str]) -> bool:
-    """The same, where each answer on the way there has to be right."""
-    assert await services.statuses(good, *ended) == [200] + [401] * len(ended)
-    return await is_read_from_redis(services, good)
+def holds_tombstones(cluster: Any, *ended: dict[str, str]) -> bool:
+    """Whether the owner has been loaded by user-svc, and knows of these sessions."""
+    keys = [TAG + key(session_of(each["Authorization"].removeprefix("Bearer "))) for each in ended]
+    words: list[bytes] = cluster.owner.ask("MGET", TAG + READY, *keys)
+    return words == [cluster.owner.ask("INFO")["run_id"].encode(), *[TOMBSTONE] * len(ended)]
 
 
 def has_taken_an_event(cluster: Any) -> bool:

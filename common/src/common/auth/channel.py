@@ -67,6 +67,7 @@ class StandingChannel:
 
     async def _listen(self, subscription: PubSub) -> None:
         async with asyncio.timeout(2 * HEARTBEAT):
+            await self._redis.connection_pool.disconnect()  # what is open leads where our keys were
             self.server = await ask(subscription, *who(self._redis.tag))
             await subscription.subscribe(CHANNEL)
         checked_at = time.monotonic()
@@ -82,7 +83,7 @@ class StandingChannel:
                 checked_at = time.monotonic()
 
     async def _check(self) -> None:
-        """A server that has lost our keys to another goes on being a good listener's."""
+        """Make sure that this is still the right server: one that has lost our keys goes on answering a listener."""
         async with asyncio.timeout(HEARTBEAT):
             if await identity(self._redis, self._redis.tag) != self.server:
                 raise ConnectionError("another server has our keys now")
