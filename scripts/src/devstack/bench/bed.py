@@ -66,6 +66,11 @@ class Bed:
         self._long_id = self._long_id or str(await crowd(self.postgres.admin_dsn("todo_svc"), UUID(self.owner)))
         return self._long_id
 
+    def stores(self) -> dict[str, int]:
+        """The processes behind all services, by their names."""
+        processes = {"postgresql": self.postgres.process, "redis": self.redis.process}
+        return {name: process.pid for name, process in processes.items() if process is not None}
+
     def login(self) -> str:
         """The access token of a new session."""
         form = {"username": EMAIL, "password": PASSWORD}
