@@ -16,6 +16,11 @@ from common.whereabouts import _named, locate
 from common.wire import Away
 
 Start = Callable[..., Awaitable["Peer"]]
+REFUSALS = pytest.mark.parametrize(
+    "refusal",
+    [b"-READONLY no\r\n", b"-MOVED 1 127.0.0.1:1\r\n", b"-CLUSTERDOWN no\r\n"],
+    ids=["readonly", "moved", "clusterdown"],
+)
 MASTER = b"*1\r\n$6\r\nmaster\r\n"
 REPLICA = b"*1\r\n$5\r\nslave\r\n"
 
@@ -140,11 +145,7 @@ async def test_nobody_knows() -> None:
     await full.aclose()
 
 
-@pytest.mark.parametrize(
-    "refusal",
-    [b"-READONLY no\r\n", b"-MOVED 1 127.0.0.1:1\r\n", b"-CLUSTERDOWN no\r\n"],
-    ids=["readonly", "moved", "clusterdown"],
-)
+@REFUSALS
 async def test_server_that_lost_our_keys_is_left(peers: Start, refusal: bytes) -> None:
     """A demoted server may go on listening: the next command goes to a new connection, for a new look."""
     peer = await peers({b"GET": refusal})
@@ -158,13 +159,14 @@ async def test_server_that_lost_our_keys_is_left(peers: Start, refusal: bytes) -
     await lean.aclose()
 
 
-async def test_redis_py_looks_again(peers: Start) -> None:
+@REFUSALS
+async def test_redis_py_looks_again(peers: Start, refusal: bytes) -> None:
     """Its second try finds the new master, and the caller notices nothing."""
     old, new = [await peers({b"ROLE": MASTER, b"GET": answer}) for answer in (b"$1\r\no\r\n", b"$1\r\nx\r\n")]
     sentinel = await peers(names(old))
     client = connect(sentinels(sentinel.port))
     assert await client.get("k") == b"o"
-    old.answers[b"GET"] = b"-READONLY no\r\n"
+    old.answers[b"GET"] = refusal
     sentinel.answers.update(names(new))
     assert await client.get("k") == b"x"
     await client.aclose()

@@ -12,7 +12,7 @@ import msgspec
 from hiredis import HiredisError
 from msgspec import Struct
 
-from common.auth.breaker import Breaker
+from common.auth.breaker import Breaker, BreakerOpen
 from common.dto import User
 from common.resp import RespClient
 
@@ -23,6 +23,8 @@ BUDGET: Final = 0.05  # seconds one look at Redis may take
 GOOD_FOR: Final = 60.0  # seconds a good answer of `/me` is remembered
 STALE_AFTER: Final = 0.8 * GOOD_FOR  # seconds after which it is asked for anew, behind the answer
 JITTER: Final = 0.1  # so that sessions remembered together are not asked about together
+
+_AWAY: Final = (HiredisError, OSError, TimeoutError)
 
 # Takes the place of exactly the value that was read: a tombstone or a newer profile set meanwhile stays.
 _REPLACE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end"
@@ -113,20 +115,12 @@ class StandingStore:
         await self._redis.aclose()
 
     async def _run(self, *words: Any) -> Any:
-        call = self._breaker.allows()
-        if not call:
-            raise StoreUnavailable
         try:
-            async with asyncio.timeout(BUDGET):
-                answer = await self._redis.execute_command(*words)
-        except (HiredisError, OSError, TimeoutError) as error:
-            self._breaker.failed(call)
+            with self._breaker.attempt(*_AWAY):
+                async with asyncio.timeout(BUDGET):
+                    return await self._redis.execute_command(*words)
+        except (BreakerOpen, *_AWAY) as error:
             raise StoreUnavailable from error
-        except BaseException:  # also a fault of ours: a probe must have an outcome, or none would follow it
-            self._breaker.abandoned(call)
-            raise
-        self._breaker.succeeded(call)
-        return answer
 
     def _key(self, session: UUID) -> str:
         return self._redis.tag + key(session)
