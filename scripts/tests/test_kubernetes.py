@@ -164,7 +164,7 @@ def test_every_name_leads_somewhere(overlay: str, request: pytest.FixtureRequest
 
 
 def test_sentinels_outnumber_a_loss(sentinel: list[Manifest]) -> None:
-    """Three pods, of which one may leave at a time; the address in the file's head names each, and services reach it."""
+    """Three pods, of which one may leave at a time; the address in the file's head names each, and is reached."""
     spec = of(sentinel, "StatefulSet", "valkey")[0]["spec"]
     assert (spec["replicas"], spec["serviceName"], spec["podManagementPolicy"]) == (3, "valkey", "Parallel")
     assert of(sentinel, "PodDisruptionBudget", "valkey")[0]["spec"]["maxUnavailable"] == 1
