@@ -1,6 +1,8 @@
 """The example of a Valkey with sentinels: its script, run as three pods would, on ports instead of hosts."""
 
 import os
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -44,7 +46,7 @@ class Container(Server):
     def __init__(self, folder: Path, role: str, port: int, told: dict[str, str]) -> None:
         super().__init__(role or "valkey", port, folder / f"{port}.log")
         self.folder = folder
-        self._words = ["/bin/sh", SCRIPT, *([role] if role else [])]
+        self._words: list[str | Path] = ["/bin/sh", SCRIPT, *([role] if role else [])]
         self._told = told | {"PORT": str(port), "FOLDER": str(folder), "DATA": str(folder)}
 
     def prepare(self) -> None:
@@ -123,6 +125,25 @@ def pods(tmp_path: Path) -> Iterator[Pods]:
         yield pods
     finally:
         pods.end()
+
+
+@pytest.mark.parametrize(
+    ("said", "master"),
+    [(["", ""], "first 1"), (["me 1", ""], None), (["me 1", "other 1"], "other 1"), (["other 1", "me 1"], "other 1")],
+    ids=["nobody there", "still itself", "not heard yet", "has a successor"],
+)
+def test_whom_a_pod_follows(tmp_path: Path, said: list[str], master: str | None) -> None:
+    """The master that a sentinel names, and not itself where one knows better; the first pod where none is there."""
+    for name, text in (("valkey-cli", f"cat {tmp_path}/$6"), ("valkey-server", "cat $1")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o700)
+    for number, text in enumerate(said):
+        (tmp_path / str(number)).write_text(text)
+    told = {"ME": "me 1", "FIRST": "first 1", "SENTINELS": "a:0 b:1", "REDIS_PASSWORD": PASSWORD, "PORT": "1"}
+    places = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "FOLDER": str(tmp_path), "DATA": str(tmp_path)}
+    done = subprocess.run(["/bin/sh", SCRIPT], env=told | places, capture_output=True, text=True, check=True)
+    assert re.findall("^replicaof (.*)$", done.stdout, re.MULTILINE) == ([master] if master else [])
+    assert "min-replicas-to-write 1" in done.stdout
 
 
 async def test_another_pod_takes_over(pods: Pods) -> None:
