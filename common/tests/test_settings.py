@@ -263,6 +263,29 @@ def test_migration_needs_the_database_alone() -> None:
     assert settings.database_url.reveal() == REQUIRED["DATABASE_URL"]
 
 
+def test_a_session_of_ones_own_goes_past_the_pooler(tmp_path: Path) -> None:
+    """Where there is one; its address is a secret like the other, and may come in a file."""
+    (tmp_path / "direct").write_text("postgresql://ann:geheim@postgres.example/todos\n")
+    variables = {"DATABASE_POOLER": "transaction", "DATABASE_DIRECT_URL_FILE": str(tmp_path / "direct")}
+    settings = load(Settings, REQUIRED | variables)
+    settings.check()
+    assert settings.is_pooled
+    assert settings.session_url.reveal() == "postgresql://ann:geheim@postgres.example/todos"
+    assert "geheim" not in repr(settings)
+    alone = load(Settings, REQUIRED)
+    assert not alone.is_pooled
+    assert alone.session_url is alone.database_url
+
+
+@pytest.mark.parametrize("kind", [DatabaseSettings, Settings])
+def test_pooler_that_nothing_goes_past_is_refused(kind: type[DatabaseSettings]) -> None:
+    """Somebody has to migrate, and to hear of news; what stands in the way must be of a known kind."""
+    with pytest.raises(SettingsError, match=r"^DATABASE_DIRECT_URL is not set: some work has to go past DATABASE_POO"):
+        load(kind, REQUIRED | {"DATABASE_POOLER": "transaction"}).check()
+    with pytest.raises(SettingsError, match=r"^DATABASE_POOLER must be one of none, transaction$"):
+        load(kind, REQUIRED | {"DATABASE_POOLER": "statement"})
+
+
 def test_variables_of_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     """`variable` reads one; `set_for_children` sets one where the environment has none."""
     monkeypatch.setenv("GATEHOUSE_TEST", "theirs")

@@ -130,7 +130,7 @@ async def test_listener_is_asked_where_it_listens(peers: Start) -> None:
         sentinel.answers.update(names(new))
         await subscription.subscribe("news")
         await eventually(lambda: b"SUBSCRIBE" in old.heard)
-        assert await client.execute_command("WHO") == b"new"  # type: ignore[no-untyped-call]
+        assert await client.execute_command("WHO") == b"new"
     await client.aclose()
 
 

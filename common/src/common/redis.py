@@ -14,6 +14,7 @@ from redis.exceptions import ClusterDownError, MovedError, ReadOnlyError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from common.telemetry.spans import REDIS, current_id, span
 from common.values import RedisUrl
 from common.whereabouts import likeness, locate
 from common.wire import PORT
@@ -71,9 +72,19 @@ _OURS: Final = (_Plain, _Encrypted, _Local)
 
 
 class TaggedRedis(Redis):
-    """Knows what each of its keys must begin with: `RedisUrl.tag`."""
+    """Knows what each of its keys must begin with: `RedisUrl.tag`.
+
+    Within a request a command has a span; what goes on beside it, such as a read that waits for news, has none.
+    """
 
     tag: str
+
+    async def execute_command(self, *words: Any, **options: Any) -> Any:
+        """redis-py's."""
+        if not current_id():
+            return await super().execute_command(*words, **options)  # type: ignore[no-untyped-call]
+        with span(str(words[0]), REDIS):
+            return await super().execute_command(*words, **options)  # type: ignore[no-untyped-call]
 
 
 def connect(url: RedisUrl, *, answer: float = ANSWER) -> TaggedRedis:

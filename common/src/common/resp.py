@@ -8,13 +8,12 @@ from typing import Final
 
 import hiredis
 
-from common.telemetry.spans import span
+from common.telemetry.spans import REDIS, span
 from common.values import RedisUrl
 from common.whereabouts import locate
 from common.wire import Answer, Away, Wire, dial, pack
 
 CONNECT: Final = 0.3  # seconds
-_REDIS: Final = {"db.system.name": "redis"}
 
 
 class RespClient:
@@ -45,7 +44,7 @@ class RespClient:
             hiredis.ReplyError: Redis refused the command.
 
         """
-        with span(str(words[0]), _REDIS):
+        with span(str(words[0]), REDIS):
             protocol = self._protocol
             if protocol is None or protocol.is_unusable():
                 protocol = await self._connected()
