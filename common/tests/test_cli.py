@@ -171,18 +171,28 @@ def test_help_names_the_commands(migrations: Path) -> None:
 
 
 async def test_migrate(migrations: Path, monkeypatch: pytest.MonkeyPatch, postgres_server: TestPostgres) -> None:
-    """It needs the database alone, and does it twice without harm."""
+    """It needs the database alone, past a pooler if there is one, and does it twice without harm."""
     name = f"cli_{uuid4().hex}"
     dsn = await postgres_server.create_database(name)
-    monkeypatch.setenv("DATABASE_URL", dsn)
     monkeypatch.delenv("REDIS_URL")
-    for _ in range(2):
+    pooled = {"DATABASE_URL": "postgresql://127.0.0.1:1/db", "DATABASE_POOLER": "transaction"}
+    for variables in ({"DATABASE_URL": dsn}, pooled | {"DATABASE_DIRECT_URL": dsn}):
+        for variable, value in variables.items():
+            monkeypatch.setenv(variable, value)
         result = await asyncio.to_thread(call, migrations, "migrate")
         assert (result.exit_code, result.output) == (0, "")
     connection = await asyncpg.connect(dsn)
     assert await connection.fetchval("SELECT to_regclass('things')::text") == "things"
     await connection.close()
     await postgres_server.drop_database(name)
+
+
+async def test_migrate_says_where_nobody_is(migrations: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line names the variable whose address it took."""
+    monkeypatch.setenv("DATABASE_DIRECT_URL", "postgresql://127.0.0.1:2/db")
+    result = await asyncio.to_thread(call, migrations, "migrate")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("notes-svc: DATABASE_DIRECT_URL: the database cannot be reached")
 
 
 async def test_migrate_without_a_database_is_one_line(migrations: Path) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from common import database as module
-from common import pool
+from common import connection, pool
 from common.database import Database, translated
 from common.errors import NotFound, Unavailable
 from devstack.fixtures import TestPostgres
@@ -129,7 +128,7 @@ async def test_restarted_server_is_used_again(one: Database, postgres_server: Te
 
 async def test_slow_statement_is_given_up(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No request waits for ever for one; its connection is good afterwards."""
-    monkeypatch.setattr(module, "STATEMENT", 0.1)
+    monkeypatch.setattr(connection, "STATEMENT", 0.1)
     async with Database(dsn, size=1, application="test") as database:
         with pytest.raises(Unavailable):
             await database.row("SELECT pg_sleep(10)")

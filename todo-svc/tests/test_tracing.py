@@ -23,9 +23,10 @@ from devstack.processes import wait_until
 
 pytestmark = pytest.mark.e2e
 
-TRACE = uuid4().hex
+TRACE, REGISTRATION = uuid4().hex, uuid4().hex
 CALLER = "00f067aa0ba902b7"
 PARENT = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
+REGISTERING = {"traceparent": f"00-{REGISTRATION}-{CALLER}-01"}
 EMAIL = "ann.trace@example.com"
 PASSWORD = "correct-horse-battery"
 
@@ -82,9 +83,10 @@ def serving(module: str, url: str, variables: dict[str, str]) -> Iterator[None]:
 
 
 def test_one_trace(services: tuple[str, str], redis_url: str) -> None:
-    """From the caller through todo-svc, its Redis and its PostgreSQL, to user-svc and its PostgreSQL."""
+    """From the caller through todo-svc, its Redis and its PostgreSQL, to user-svc and its own, however it asks them."""
     user, todo = services
-    httpx.post(f"{user}/auth/register", json={"email": EMAIL, "password": PASSWORD}).raise_for_status()
+    account = {"email": EMAIL, "password": PASSWORD}
+    httpx.post(f"{user}/auth/register", json=account, headers=REGISTERING).raise_for_status()
     login = {"username": EMAIL, "password": PASSWORD}
     token = httpx.post(f"{todo}/auth/jwt/login", data=login).json()["access_token"]
     with Redis.from_url(redis_url) as redis:  # so that user-svc has to be asked
@@ -93,6 +95,9 @@ def test_one_trace(services: tuple[str, str], redis_url: str) -> None:
     answer = httpx.get(f"{todo}/lists", headers=headers, params={"limit": 7})
     assert (answer.status_code, answer.headers["x-auth-source"]) == (200, "user-svc")
     assert wait_until(lambda: len(spans()) >= 7, 5), [(service, span.name) for service, span in spans()]
+    registration = {span.name: span for _, span in spans(REGISTRATION)}
+    for name in ("EVAL", "BEGIN", "INSERT", "COMMIT"):  # the throttle, and the unit of work
+        assert registration[name].parent_span_id == registration["POST /auth/register"].span_id
 
     found = {(service, span.name): span for service, span in spans()}
     request, asked, me = found["todo-svc", "GET /lists"], found["todo-svc", "GET /me"], found["user-svc", "GET /me"]
@@ -110,8 +115,8 @@ def test_one_trace(services: tuple[str, str], redis_url: str) -> None:
         assert secret.encode() not in everything
 
 
-def spans() -> list[tuple[str, Span]]:
-    """Those of the trace, each with its service."""
+def spans(trace: str = TRACE) -> list[tuple[str, Span]]:
+    """Those of a trace, each with its service."""
     requests = [ExportTraceServiceRequest.FromString(body) for body in Collector.bodies]
     return [
         (next(each.value.string_value for each in part.resource.attributes if each.key == "service.name"), span)
@@ -119,7 +124,7 @@ def spans() -> list[tuple[str, Span]]:
         for part in request.resource_spans
         for scope in part.scope_spans
         for span in scope.spans
-        if span.trace_id.hex() == TRACE
+        if span.trace_id.hex() == trace
     ]
 
 

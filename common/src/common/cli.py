@@ -114,12 +114,13 @@ def _migrate(service: str, folder: Path) -> Callable[[], None]:
     def migrate() -> None:
         from common.migrations import upgrade  # noqa: PLC0415 - alembic takes half a second, and `serve` needs none of it
 
-        dsn = load_or_exit(service, environment.DatabaseSettings).database_url.reveal()
+        settings = load_or_exit(service, environment.DatabaseSettings)
         try:
             with translated():
-                upgrade(dsn, folder)
+                upgrade(settings.session_url.reveal(), folder)
         except Unavailable as error:
-            sys.stderr.write(f"{service}: DATABASE_URL: {error.detail} ({type(error.__cause__).__name__})\n")
+            name = "DATABASE_URL" if settings.database_direct_url is None else "DATABASE_DIRECT_URL"
+            sys.stderr.write(f"{service}: {name}: {error.detail} ({type(error.__cause__).__name__})\n")
             raise SystemExit(1) from None
 
     return migrate

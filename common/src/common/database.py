@@ -4,18 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Protocol, Self
 from uuid import UUID
 
 import asyncpg
 import structlog
 
+from common.connection import connect
 from common.errors import Unavailable
 from common.pool import Pool
-from common.telemetry.spans import connection_class
-
-CONNECT: Final = 2.0  # seconds
-STATEMENT: Final = 5.0  # seconds
 
 AWAY = (
     asyncpg.PostgresConnectionError,
@@ -95,12 +92,14 @@ class Database:
     """Statements that are whole in themselves: PostgreSQL commits each before its answer arrives.
 
     Connections are made when first needed, so that a service starts, and returns, without PostgreSQL's leave. No state
-    is ever left on one, so none is reset on release: that would cost a round trip per request.
+    is ever left on one, so none is reset on release: that would cost a round trip per request. `pooled` says that they
+    lead to a pooler, which gives each transaction any session.
     """
 
-    def __init__(self, dsn: str, *, size: int, application: str) -> None:
+    def __init__(self, dsn: str, *, size: int, application: str, pooled: bool = False) -> None:
         self._dsn = dsn
         self._application = application
+        self._pooled = pooled
         self._pool = Pool(self._connect, size)
         self._looked = False
 
@@ -175,13 +174,7 @@ class Database:
             return await self._pool.wait()
 
     async def _connect(self) -> Any:
-        connection = await asyncpg.connect(
-            self._dsn,
-            timeout=CONNECT,
-            command_timeout=STATEMENT,
-            connection_class=connection_class(),
-            server_settings={"application_name": self._application, "timezone": "UTC"},
-        )
+        connection = await connect(self._dsn, application=self._application, pooled=self._pooled)
         try:
             await self._look(connection)
         except BaseException:

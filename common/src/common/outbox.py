@@ -17,7 +17,7 @@ from sqlalchemy import BigInteger, DateTime, Identity, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from common.database import CONNECT, STATEMENT
+from common.connection import dial
 from common.tasks import end
 from common.telemetry.metrics import OUTBOX_OLDEST
 
@@ -79,7 +79,7 @@ class Relay:
 
     Entries may be delivered twice (a crash between delivery and its record), at most `batch` of them: `deliver` must
     not mind. Before it ends it delivers what is left, if that can be done soon: while the service is away nobody else
-    will.
+    will. `dsn` leads past any pooler: it takes a session of its own to hear of news.
     """
 
     def __init__(self, dsn: str, topic: str, deliver: Deliver, *, batch: int = BATCH) -> None:
@@ -140,7 +140,7 @@ class Relay:
     async def _connected(self) -> "asyncpg.Connection[asyncpg.Record]":
         """The connection that hears of news; a new one after any failure but that of a delivery."""
         if self._connection is None:
-            self._connection = await asyncpg.connect(self._dsn, timeout=CONNECT, command_timeout=STATEMENT)
+            self._connection = await dial(self._dsn)
             await self._connection.add_listener(CHANNEL, lambda *_: self._news.set())
         return self._connection
 

@@ -23,6 +23,14 @@ class DatabaseSettings(Struct, frozen=True, kw_only=True):
     """All that a migration needs; a field `database_url` is `DATABASE_URL`, or the file of `DATABASE_URL_FILE`."""
 
     database_url: Annotated[DatabaseUrl, Meta(description="PostgreSQL; all that `migrate` needs")]
+    database_pooler: Annotated[
+        Literal["none", "transaction"],
+        Meta(description="`transaction`: `DATABASE_URL` leads to PgBouncer or its like in transaction mode"),
+    ] = "none"
+    database_direct_url: Annotated[
+        DatabaseUrl | None,
+        Meta(description="past that pooler to PostgreSQL, for `migrate` and for user-svc's outbox; required with it"),
+    ] = None
 
     def check(self) -> None:
         """What no field can say alone; a program that starts calls it.
@@ -31,6 +39,18 @@ class DatabaseSettings(Struct, frozen=True, kw_only=True):
             SettingsError: one line that says what to set.
 
         """
+        if self.is_pooled and self.database_direct_url is None:
+            raise SettingsError("DATABASE_DIRECT_URL is not set: some work has to go past DATABASE_POOLER")
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether each transaction at `database_url` may be in another session."""
+        return self.database_pooler == "transaction"
+
+    @property
+    def session_url(self) -> DatabaseUrl:
+        """Where a session is one's own for as long as it lasts."""
+        return self.database_direct_url or self.database_url
 
 
 class Settings(DatabaseSettings, frozen=True, kw_only=True):
@@ -83,6 +103,7 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
             SettingsError: spans are wanted, and what makes them is not installed; or a login is no login.
 
         """
+        super().check()
         if self.docs_login is not None and not all(self.docs_login.reveal().partition(":")):
             raise SettingsError("DOCS_LOGIN must look like email:password")
         there = find_spec("opentelemetry") and find_spec("opentelemetry.sdk")

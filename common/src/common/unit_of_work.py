@@ -2,38 +2,28 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
-import asyncpg
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from common.database import CONNECT, STATEMENT, translated
+from common.connection import connect
+from common.database import translated
 from common.pool import WAIT
-from common.telemetry.spans import connection_class
 
 
 class UnitOfWork:
     """`async with unit_of_work() as session:` is one transaction, committed before the block is left.
 
-    A COMMIT that fails therefore raises where the caller can still answer with an error.
+    A COMMIT that fails therefore raises where the caller can still answer with an error. `pooled` as in `Database`:
+    SQLAlchemy names no statement of its own then, and begins a transaction even to see whether a connection is good.
     """
 
-    def __init__(self, dsn: str, *, size: int, application: str) -> None:
-        settings = {"application_name": application, "timezone": "UTC"}
-
-        async def connect() -> Any:
-            return await asyncpg.connect(
-                dsn,
-                timeout=CONNECT,
-                command_timeout=STATEMENT,
-                server_settings=settings,
-                connection_class=connection_class(),
-            )
-
+    def __init__(self, dsn: str, *, size: int, application: str, pooled: bool = False) -> None:
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=connect,
+            async_creator=partial(connect, dsn, application=application, pooled=pooled),
             pool_size=size,
             max_overflow=0,
             pool_timeout=WAIT,

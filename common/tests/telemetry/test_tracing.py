@@ -12,11 +12,15 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+from sqlalchemy import text
 
 from common.database import Database
 from common.settings import Settings, SettingsError, load
 from common.telemetry import spans, trace, tracing
 from common.telemetry.tracing import Tracing
+from common.unit_of_work import UnitOfWork
 from devstack.fixtures import TestPostgres
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -120,6 +124,34 @@ async def test_statements(on: Tracing, sent: InMemorySpanExporter, postgres_serv
     assert failed["error.type"] == "InvalidTextRepresentationError"
     assert (status.status_code, status.description) == (StatusCode.ERROR, None)
     assert all(not span.events for span in sent.get_finished_spans())
+
+
+async def test_unit_of_work(on: Tracing, sent: InMemorySpanExporter, postgres_server: TestPostgres) -> None:
+    """SQLAlchemy's statements are told as others are, within the request that they are for; no value is in one."""
+    work = UnitOfWork(postgres_server.dsn("postgres"), size=1, application="traced")
+    with on.client("POST /notes", {}):
+        for _ in range(2):
+            async with work() as session:
+                assert await session.scalar(text("SELECT CAST(:secret AS text)"), {"secret": "geheim"}) == "geheim"
+    await work.close()
+    *made, request = sent.get_finished_spans()
+    told = [span for span in made if (span.attributes or {}).get("db.query.text") == "SELECT CAST($1 AS text)"]
+    assert [span.name for span in told] == ["SELECT"] * 2
+    assert {span.parent.span_id for span in told if span.parent} == {request.context.span_id}
+    assert all("geheim" not in span.to_json() for span in made)
+
+
+async def test_redis(on: Tracing, sent: InMemorySpanExporter, redis: Redis) -> None:
+    """A command's name and nothing else, within a request; what goes on beside requests is told to nobody."""
+    await redis.set("secret:1", "geheim")
+    assert sent.get_finished_spans() == ()
+    with on.client("POST /notes", {}):
+        assert await redis.get("secret:1") == b"geheim"
+        with pytest.raises(ResponseError):
+            await redis.eval("return redis.call('INCR', KEYS[1])", 1, "secret:1")
+    told = [(span.name, dict(span.attributes or {})) for span in sent.get_finished_spans()]
+    system = {"db.system.name": "redis"}
+    assert told[:2] == [("GET", system), ("EVAL", system | {"error.type": "ResponseError"})]
 
 
 async def test_off_again(sent: InMemorySpanExporter) -> None:

@@ -54,7 +54,8 @@ def create_app(
     `auth` is another authenticator than the one that asks user-svc, `transport` another way to reach it.
     """
     settings = settings or load_or_exit(NAME, Settings)
-    database = Database(settings.database_url.reveal(), size=settings.database_pool_size, application=NAME)
+    dsn, size = settings.database_url.reveal(), settings.database_pool_size
+    database = Database(dsn, size=size, application=NAME, pooled=settings.is_pooled)
     feeds = Feeds(database)
     bell = Bell(settings.redis_url, feeds)
     login_proxy = LoginProxy(settings.user_svc_url.reveal(), transport=transport)

@@ -34,7 +34,7 @@ async def _reconcile(settings: Settings, *, mend: bool) -> int:
     log = ErasureLog(settings.user_svc_url.reveal(), settings.jwt_keys)
     found = 0
     try:
-        async with Database(settings.database_url.reveal(), size=1, application=f"{NAME} reconcile") as database:
+        async with Database(settings.session_url.reveal(), size=1, application=f"{NAME} reconcile") as database:
             eraser = Eraser(database)
             async for stretch in log.after(0):
                 for owner in await eraser.orphans([erased.user for erased in stretch.items]):

@@ -110,20 +110,20 @@ def create_app(settings: Settings | None = None) -> Litestar:
 def _ground(settings: Settings) -> Ground:
     """A tombstone lasts as long as any verifier would take a token, whatever it was signed for."""
     dsn, size, lifetime = settings.database_url.reveal(), settings.database_pool_size, settings.jwt_max_seconds
-    database = Database(dsn, size=size, application=NAME)
+    database = Database(dsn, size=size, application=NAME, pooled=settings.is_pooled)
     standing = StandingAuthority(connect(settings.redis_url), database, lifetime=lifetime)
     limits = Limits(
         settings.throttle_account_per_minute, settings.throttle_address_per_minute, settings.throttle_mails_per_hour
     )
     return Ground(
         database,
-        UnitOfWork(dsn, size=size, application=NAME),
+        UnitOfWork(dsn, size=size, application=NAME, pooled=settings.is_pooled),
         Passwords.of(settings),
         SessionQueries(database, token_lifetime=lifetime),
         AccountChanges(database, token_lifetime=lifetime),
         ActionTokens(settings),
         standing,
-        Relay(dsn, TOPIC, standing.deliver),
+        Relay(settings.session_url.reveal(), TOPIC, standing.deliver),
         Throttle(connect(settings.redis_url), limits, secret=settings.jwt_keys.signing[1]),
     )
 
@@ -166,7 +166,7 @@ def _sessions(settings: Settings, ground: Ground) -> SessionService:
 async def _events(settings: Settings) -> AsyncIterator[None]:
     """Relays what other services must learn of accounts."""
     redis = connect(settings.redis_url)
-    async with Relay(settings.database_url.reveal(), events.TOPIC, events.EventStream(redis).deliver):
+    async with Relay(settings.session_url.reveal(), events.TOPIC, events.EventStream(redis).deliver):
         yield
     await redis.aclose()
 
@@ -177,7 +177,7 @@ def _mails(settings: Settings, tokens: ActionTokens) -> list[Relay]:
     if way_out is None:
         return []
     deliver = Delivery(way_out, Letters.of(settings), tokens).deliver
-    return [Relay(settings.database_url.reveal(), MAIL, deliver, batch=delivery.BATCH)]
+    return [Relay(settings.session_url.reveal(), MAIL, deliver, batch=delivery.BATCH)]
 
 
 @asynccontextmanager

@@ -156,7 +156,7 @@ def _run(work: Callable[[Desk], Awaitable[T]]) -> T:
 @asynccontextmanager
 async def _desk() -> AsyncIterator[Desk]:
     settings = load_or_exit(NAME, Settings)
-    dsn = settings.database_url.reveal()
+    dsn = settings.session_url.reveal()
     unit_of_work = UnitOfWork(dsn, size=1, application=f"{NAME} users")
     passwords = Passwords.of(settings)
     lifetime = settings.jwt_max_seconds

@@ -5,6 +5,8 @@ from typing import Any, Final, Protocol
 
 import asyncpg
 
+REDIS: Final = {"db.system.name": "redis"}
+
 
 class Tracer(Protocol):
     """What makes spans; `connection_class` is asyncpg's with one for each statement."""

@@ -7,7 +7,7 @@ a value, a query or an error's text, for these may be personal.
 import asyncio
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Final
 
@@ -32,17 +32,41 @@ _POSTGRESQL: Final = {"db.system.name": "postgresql"}
 _propagator = TraceContextTextMapPropagator()
 
 
+class TracedStatement:
+    """A statement that was made ready, with a span each time it runs."""
+
+    def __init__(self, statement: Any) -> None:
+        self._statement = statement
+
+    async def fetch(self, *args: Any, **options: Any) -> Any:
+        """See asyncpg."""
+        with _of(self._statement.get_query()):
+            return await self._statement.fetch(*args, **options)
+
+    async def fetchrow(self, *args: Any, **options: Any) -> Any:
+        """See asyncpg."""
+        with _of(self._statement.get_query()):
+            return await self._statement.fetchrow(*args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._statement, name)
+
+
 class TracedConnection(asyncpg.Connection):
     """A connection with a span for each statement. A statement's text is told where its values are not in it."""
 
+    async def prepare(self, query: str, **options: Any) -> Any:
+        """See asyncpg."""
+        return TracedStatement(await super().prepare(query, **options))
+
     async def fetch(self, query: str, *args: Any, **options: Any) -> Any:
         """See asyncpg."""
-        with spans.span(_verb(query), {**_POSTGRESQL, "db.query.text": query}):
+        with _of(query):
             return await super().fetch(query, *args, **options)
 
     async def fetchrow(self, query: str, *args: Any, **options: Any) -> Any:
         """See asyncpg."""
-        with spans.span(_verb(query), {**_POSTGRESQL, "db.query.text": query}):
+        with _of(query):
             return await super().fetchrow(query, *args, **options)
 
     async def execute(self, query: str, *args: Any, **options: Any) -> str:
@@ -129,6 +153,10 @@ class Tracing(AbstractAsyncContextManager["Tracing"]):
             record_exception=False,
             set_status_on_exception=False,
         )
+
+
+def _of(statement: str) -> AbstractContextManager[Any]:
+    return spans.span(_verb(statement), {**_POSTGRESQL, "db.query.text": statement})
 
 
 def _verb(statement: str) -> str:

@@ -15,8 +15,8 @@ DEMO_EMAIL, DEMO_PASSWORD = "demo@example.com", "correct-horse-battery"
 DATABASES = {"user-svc": "user_svc", "todo-svc": "todo_svc"}
 OWN_DATABASE = {"user-svc": "USER_DATABASE_URL", "todo-svc": "TODO_DATABASE_URL"}
 MANY = "60000"  # everybody here has the same address: a seed of thousands of accounts, too
-# What `up` reads itself, and replaces for each service.
-TAKEN = ("DATABASE_URL", "REDIS_URL", *OWN_DATABASE.values())
+# What `up` reads itself, and replaces for each service; a pooler would be another database's.
+TAKEN = ("DATABASE_URL", "DATABASE_POOLER", "DATABASE_DIRECT_URL", "REDIS_URL", *OWN_DATABASE.values())
 
 
 def given(name: str) -> str | None:
@@ -84,6 +84,5 @@ def _new_key() -> str:
 
 
 def plain_address(url: str) -> str:
-    """Host and port of an address, without its user and password."""
-    parts = urlsplit(url)
-    return f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+    """Host and port of an address, or several of them, without its user and password."""
+    return urlsplit(url).netloc.rpartition("@")[2]

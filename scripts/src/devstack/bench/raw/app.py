@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 from uuid_utils.compat import uuid7
 
-from common.database import CONNECT, STATEMENT
+from common.connection import CONNECT, STATEMENT
 from common.dto import Page
 from common.settings import load
 from devstack.bench.unguarded.app import OWNER
