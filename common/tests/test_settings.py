@@ -101,6 +101,13 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
             "redis+sentinel://a,b",
             "REDIS_URL must name the master that its sentinels watch: redis+sentinel://host:port/master",
         ),
+        ("REDIS_URL", "redis+cluster://a:1,b:x", "REDIS_URL must look like redis://host:port"),
+        ("REDIS_URL", "redis+geheim://a:1", "REDIS_URL must look like redis://host:port"),
+        (
+            "REDIS_URL",
+            "redis+cluster://a,b/1",
+            "REDIS_URL must name no database but 0: a cluster has no other",
+        ),
         ("REDIS_URL", "redis://h/geheim", "REDIS_URL must end with the number of a database, such as /0, or with none"),
         *(
             ("OTEL_EXPORTER_OTLP_ENDPOINT", value, f"OTEL_EXPORTER_OTLP_ENDPOINT {NO_SECRET}")
@@ -154,6 +161,8 @@ def test_what_no_browser_sends_is_refused(value: str) -> None:
         (RedisUrl, "rediss://ann:pw@h"),
         (RedisUrl, "unix:///run/redis.sock?db=1"),
         (RedisUrl, "redis+sentinel://:pw@a:26379,b:26379/master/1?sentinel_password=x"),
+        (RedisUrl, "redis+cluster://:pw@a:6379,b:6379"),
+        (RedisUrl, "rediss+cluster://a/0"),
         (HttpUrl, "http://user-svc:8001"),
         (HttpUrl, "https://api.example/users"),
         (Origin, "https://app.example.com"),
@@ -187,6 +196,7 @@ def test_service_without_a_host_is_refused(text: str) -> None:
         (RedisUrl, "redis://:geheim@h:6379/0", "redis://***@h:6379/0"),
         (RedisUrl, "redis://h?password=geheim", "redis://h"),
         (RedisUrl, "redis+sentinel://:geheim@a,b/m?sentinel_password=geheim", "redis+sentinel://***@a,b/m"),
+        (RedisUrl, "redis+cluster://:geheim@a:1,b", "redis+cluster://***@a:1,b"),
         (RedisUrl, "unix://:geheim@/run/redis.sock", "unix://***@/run/redis.sock"),
         (DatabaseUrl, "postgresql://h:5432/db", "postgresql://h:5432/db"),
     ],

@@ -8,13 +8,19 @@ from contextlib import AsyncExitStack
 import pytest
 from redis.exceptions import RedisError
 
-from common.redis import connect
+from common.redis import ask, connect, listen
 from common.resp import RespClient
+from common.testing import eventually
 from common.values import RedisUrl
-from common.whereabouts import locate
+from common.whereabouts import _named, locate
 from common.wire import Away
 
 Start = Callable[..., Awaitable["Peer"]]
+REFUSALS = pytest.mark.parametrize(
+    "refusal",
+    [b"-READONLY no\r\n", b"-MOVED 1 127.0.0.1:1\r\n", b"-CLUSTERDOWN no\r\n"],
+    ids=["readonly", "moved", "clusterdown"],
+)
 MASTER = b"*1\r\n$6\r\nmaster\r\n"
 REPLICA = b"*1\r\n$5\r\nslave\r\n"
 
@@ -76,6 +82,58 @@ async def test_whoever_knows_is_believed(peers: Start) -> None:
     assert b"p@ss" not in right.heard
 
 
+def cluster(*ports: int) -> RedisUrl:
+    """The address that names these nodes."""
+    return RedisUrl.parse(f"redis+cluster://:p%40ss@{','.join(f'127.0.0.1:{port}' for port in ports)}")
+
+
+def moved(host: str, peer: Peer) -> dict[bytes, bytes]:
+    """What a node answers that names another one."""
+    return {b"PERSIST": f"-MOVED 7783 {host}:{peer.port}\r\n".encode()}
+
+
+@pytest.mark.parametrize("answer", [b":0\r\n", b"-ASK 7783 127.0.0.1:1\r\n"], ids=["whole", "on its way"])
+async def test_owner_of_our_slot_is_found(peers: Start, answer: bytes) -> None:
+    """By way of nodes that name it, one without a host; a node away and one of a broken cluster are passed over."""
+    owner, broken = await peers({b"PERSIST": answer}), await peers({b"PERSIST": b"-CLUSTERDOWN no\r\n"})
+    late = await peers(moved("127.0.0.1", owner))
+    named = await peers(moved("", late))
+    for _ in range(5):
+        assert await locate(cluster(1, broken.port, named.port)) == f"redis://:p%40ss@127.0.0.1:{owner.port}/0"
+    assert b"\r\np@ss\r\n" in owner.heard
+    assert b"{gatehouse}" in owner.heard
+
+
+async def test_nodes_that_name_each_other_know_nothing(peers: Start) -> None:
+    """As for a moment after a slot has moved: that is Redis away, and no search without end."""
+    one = await peers({})
+    two = await peers(moved("127.0.0.1", one))
+    one.answers.update(moved("127.0.0.1", two))
+    with pytest.raises(Away):
+        await locate(cluster(one.port))
+    assert one.connections + two.connections <= 3
+
+
+def test_node_with_an_address_of_ipv6() -> None:
+    """MOVED writes it without brackets."""
+    assert _named("::1:6379", by="other:1") == "[::1]:6379"
+    assert _named(":6379", by="[::1]:7000") == "[::1]:6379"
+
+
+async def test_listener_is_asked_where_it_listens(peers: Start) -> None:
+    """And not whoever is the master by now: what is heard and whose word is believed must be of one server."""
+    old, new = [await peers({b"ROLE": MASTER, b"WHO": b"+%s\r\n" % name}) for name in (b"old", b"new")]
+    sentinel = await peers(names(old))
+    client = listen(sentinels(sentinel.port))
+    async with client.pubsub() as subscription:
+        assert await ask(subscription, "WHO") == b"old"
+        sentinel.answers.update(names(new))
+        await subscription.subscribe("news")
+        await eventually(lambda: b"SUBSCRIBE" in old.heard)
+        assert await client.execute_command("WHO") == b"new"
+    await client.aclose()
+
+
 async def test_nobody_knows() -> None:
     """That is Redis away, to both kinds of client."""
     url = sentinels(1, 2)
@@ -87,7 +145,7 @@ async def test_nobody_knows() -> None:
     await full.aclose()
 
 
-@pytest.mark.parametrize("refusal", [b"-READONLY no\r\n", b"-MOVED 1 127.0.0.1:1\r\n"], ids=["readonly", "moved"])
+@REFUSALS
 async def test_server_that_lost_our_keys_is_left(peers: Start, refusal: bytes) -> None:
     """A demoted server may go on listening: the next command goes to a new connection, for a new look."""
     peer = await peers({b"GET": refusal})
@@ -101,13 +159,14 @@ async def test_server_that_lost_our_keys_is_left(peers: Start, refusal: bytes) -
     await lean.aclose()
 
 
-async def test_redis_py_looks_again(peers: Start) -> None:
+@REFUSALS
+async def test_redis_py_looks_again(peers: Start, refusal: bytes) -> None:
     """Its second try finds the new master, and the caller notices nothing."""
     old, new = [await peers({b"ROLE": MASTER, b"GET": answer}) for answer in (b"$1\r\no\r\n", b"$1\r\nx\r\n")]
     sentinel = await peers(names(old))
     client = connect(sentinels(sentinel.port))
     assert await client.get("k") == b"o"
-    old.answers[b"GET"] = b"-READONLY no\r\n"
+    old.answers[b"GET"] = refusal
     sentinel.answers.update(names(new))
     assert await client.get("k") == b"x"
     await client.aclose()

@@ -111,6 +111,7 @@ def test_one_round_measures(tmp_path: Path) -> None:
     assert 0 < json.loads(done.stdout)["proof_us"] < 1000
     soak = json.loads(done.stdout)["soak"]
     assert 20 < soak["before"] <= soak["after"] < 200
+    assert rows["create, guarded"]["stores_us"]["postgresql"] > rows["hello, guard off"]["stores_us"]["postgresql"]
     assert all(row["rps"] > 0 and 0 < row["p50_ms"] <= row["p99_ms"] for row in rows.values())
     assert [path.name for path in tmp_path.glob("gatehouse-bench-*")] == []
 

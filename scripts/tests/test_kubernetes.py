@@ -1,6 +1,5 @@
 """The manifests, as kubectl renders them: what each pod may, and what happens to it."""
 
-import os
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import msgspec
 import pytest
 
 from common.settings import Settings
+from common.values import RedisUrl
 from devstack.check import containers
 from devstack.places import ROOT
 
@@ -20,9 +20,9 @@ SERVICES = ("user-svc", "todo-svc")
 DEPLOYED = (*SERVICES, "gateway")
 
 
-def render(overlay: str) -> list[Manifest]:
-    """All objects of an overlay."""
-    command = [str(Path(sys.executable).with_name("kubectl")), "kustomize", str(ROOT / containers.OVERLAYS / overlay)]
+def render(folder: str) -> list[Manifest]:
+    """All objects of an overlay, or of an example."""
+    command = [str(Path(sys.executable).with_name("kubectl")), "kustomize", str(ROOT / containers.MANIFESTS / folder)]
     text = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
     return [msgspec.yaml.decode(part) for part in text.split("\n---\n")]
 
@@ -30,23 +30,25 @@ def render(overlay: str) -> list[Manifest]:
 @pytest.fixture(scope="module")
 def production() -> list[Manifest]:
     """What runs for others."""
-    return render("production")
+    return render("overlays/production")
 
 
 @pytest.fixture(scope="module")
 def dev() -> list[Manifest]:
     """What runs on one's own machine."""
-    return render("dev")
+    return render("overlays/dev")
 
 
 @pytest.fixture(scope="module")
-def pooled(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
-    """The same with a pooler before PostgreSQL, as an overlay of somebody's own would list it."""
-    folder = tmp_path_factory.mktemp("pooled").resolve()
-    overlays = os.path.relpath(ROOT.resolve() / containers.OVERLAYS, folder)
-    listed = {"resources": [f"{overlays}/production"], "components": [f"{overlays}/../components/pooler"]}
-    (folder / "kustomization.yaml").write_bytes(msgspec.yaml.encode(listed))
-    return render(str(folder))
+def sentinel() -> list[Manifest]:
+    """The example of a Valkey that outlives its master."""
+    return render("examples/valkey-sentinel")
+
+
+@pytest.fixture(scope="module")
+def pooled() -> list[Manifest]:
+    """The example of a pooler before PostgreSQL."""
+    return render("examples/pooler")
 
 
 def of(manifests: list[Manifest], kind: str, name: str | None = None) -> list[Manifest]:
@@ -63,11 +65,11 @@ def pods(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
             yield each["metadata"]["name"], each["spec"]["template"]["spec"]
 
 
-def test_every_pod_is_confined(production: list[Manifest]) -> None:
+def test_every_pod_is_confined(production: list[Manifest], sentinel: list[Manifest]) -> None:
     """As the cluster's own `restricted` standard asks, and with nothing to write to."""
     (namespace,) = of(production, "Namespace")
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-    for name, pod in pods(production):
+    for name, pod in [*pods(production), *pods(sentinel)]:
         assert pod["securityContext"]["runAsNonRoot"] is True, name
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert pod["automountServiceAccountToken"] is False, name
@@ -139,7 +141,7 @@ def reached(rules: list[Manifest]) -> Iterator[str]:
             yield f"{label} {rule['ports'][0]['port']}"
 
 
-@pytest.mark.parametrize("overlay", ["dev", "production", "pooled"])
+@pytest.mark.parametrize("overlay", ["dev", "production", "sentinel", "pooled"])
 def test_no_secret_has_a_value(overlay: str, request: pytest.FixtureRequest) -> None:
     """Secrets are named, never written; the services read them as files, that no `env` shows."""
     manifests: list[Manifest] = request.getfixturevalue(overlay)
@@ -153,17 +155,38 @@ def test_no_secret_has_a_value(overlay: str, request: pytest.FixtureRequest) -> 
             assert all(str(value).startswith("/run/secrets/gatehouse/") for value in files), name
 
 
-@pytest.mark.parametrize("overlay", ["dev", "production", "pooled"])
+@pytest.mark.parametrize("overlay", ["dev", "production", "sentinel", "pooled"])
 def test_every_name_leads_somewhere(overlay: str, request: pytest.FixtureRequest) -> None:
     """Selectors find their pods, services their ports, pods their files."""
     manifests: list[Manifest] = request.getfixturevalue(overlay)
-    labels = [each["spec"]["template"]["metadata"]["labels"] for each in of(manifests, "Deployment")]
+    made = [each["spec"] for each in manifests if each["kind"] in {"Deployment", "StatefulSet"}]
+    labels = [each["template"]["metadata"]["labels"] for each in made]
     for service in of(manifests, "Service"):
         assert any(service["spec"]["selector"].items() <= found.items() for found in labels), service["metadata"]
     there = {each["metadata"]["name"] for each in of(manifests, "ConfigMap")}
     for name, pod in pods(manifests):
         named = {volume["configMap"]["name"] for volume in pod.get("volumes", []) if "configMap" in volume}
         assert named <= there, name
+
+
+def test_sentinels_outnumber_a_loss(sentinel: list[Manifest]) -> None:
+    """Three pods, of which one may leave at a time; the address in the file's head names each, and is reached."""
+    spec = of(sentinel, "StatefulSet", "valkey")[0]["spec"]
+    assert (spec["replicas"], spec["serviceName"], spec["podManagementPolicy"]) == (3, "valkey", "Parallel")
+    assert of(sentinel, "PodDisruptionBudget", "valkey")[0]["spec"]["maxUnavailable"] == 1
+    head = (ROOT / containers.MANIFESTS / "examples/valkey-sentinel/kustomization.yaml").read_text()
+    url = RedisUrl.parse(re.findall(r"redis\+sentinel://\S+", head)[0])
+    given = [
+        {each["name"]: each.get("value") for each in part["env"]} for part in spec["template"]["spec"]["containers"]
+    ]
+    assert [values["SENTINELS"].split() for values in given] == [url.hosts] * 2
+    assert url.hosts == [f"valkey-{number}.valkey:26379" for number in range(3)]
+    (asked,) = of(sentinel, "NetworkPolicy", "sentinels-are-asked")
+    assert list(reached(asked["spec"]["egress"])) == ["valkey 26379"]
+    assert asked["spec"]["podSelector"]["matchExpressions"][0]["values"] == list(SERVICES)
+    (store,) = of(sentinel, "NetworkPolicy", "valkey")
+    assert list(reached(store["spec"]["egress"])) == ["valkey 6379"]
+    assert list(reached(store["spec"]["ingress"])) == ["valkey 6379", "user-svc 6379", "todo-svc 6379"]
 
 
 def test_migrations_come_first(production: list[Manifest]) -> None:

@@ -82,3 +82,4 @@ def test_plain_address_has_no_password() -> None:
     """Only host and port are shown."""
     assert settings.plain_address("redis://:secret@127.0.0.1:6379/0") == "127.0.0.1:6379"
     assert settings.plain_address("postgresql://me:secret@db/x") == "db"
+    assert settings.plain_address("redis+cluster://:secret@a:1,b:2") == "a:1,b:2"

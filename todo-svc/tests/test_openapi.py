@@ -155,7 +155,7 @@ def test_conditions_are_documented() -> None:
     """304, 412 and the tag wherever a condition is taken; and how large a body may be."""
     for path, word, statuses in (
         ("/todos/{todo_id}", "get", {"200", "304"}),
-        ("/lists", "get", {"200", "304"}),
+        *((path, "get", {"200", "304"}) for path in ("/lists", "/trash", "/sync")),
         ("/todos/{todo_id}", "patch", {"200", "412"}),
         ("/lists/{list_id}", "delete", {"412"}),
     ):

@@ -1,7 +1,7 @@
 """Plans: no statement of todo-svc goes through a whole table, whatever the prepared one knows of its arguments."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,9 +24,14 @@ from todo_svc.app import create_app
 from todo_svc.erasure import Eraser
 from todo_svc.housekeeping import Housekeeping
 from todo_svc.lists.queries import ListQueries
+from todo_svc.retention import KEPT
 from todo_svc.settings import Settings
+from todo_svc.sync.queries import ChangeQueries
+from todo_svc.sync.schemas import Place
 from todo_svc.todos.filters import ORDERS, TodoFilters, Window
 from todo_svc.todos.queries import TodoQueries
+from todo_svc.todos.search import LOOKED_AT
+from todo_svc.trash.queries import TrashQueries
 
 OWNERS = """
 INSERT INTO lists (owner_id, id, title) SELECT o, o, 'list' FROM unnest($1::uuid[]) AS o
@@ -34,7 +39,7 @@ UNION ALL SELECT o, gen_random_uuid(), 'list ' || n FROM unnest($1::uuid[]) AS o
 """
 MANY = """
 INSERT INTO todos (owner_id, id, list_id, content, position, labels, created_at)
-SELECT o, gen_random_uuid(), o, md5(n::text) || ' todo ' || n, n, ARRAY['l' || n % 50],
+SELECT o, gen_random_uuid(), o, md5(n::text) || ' todo - ' || n, n, ARRAY['l' || n % 50],
        timestamptz '2026-01-01Z' + n * interval '1 minute'
 FROM generate_series(1, 2000) AS n, unnest($1::uuid[]) AS o
 """
@@ -42,8 +47,22 @@ OTHERS = (
     "INSERT INTO owners (owner_id, seq) SELECT gen_random_uuid(), 1 FROM generate_series(1, 2000)",
     "INSERT INTO idempotency_keys SELECT gen_random_uuid(), n, '', 201, NULL, '' FROM generate_series(1, 2000) AS n",
 )
+# As it is where there are many: these ten have far more than anybody's plan expects.
+EXPECTED = "ALTER TABLE {} ALTER COLUMN owner_id SET (n_distinct = 200)"
 SCAN = re.compile(r"Seq Scan on (lists|todos|todo_search|changes|owners|idempotency_keys)")
+READ = re.compile(r"(?: on (?:todos|todo_search|ix_todo_search_words)\b.*\(actual rows=|Rows Removed by .*: )(\d+)")
 Json = dict[str, Any]
+
+
+async def explain(connection: Any, options: str, statement: str, arguments: Sequence[Any]) -> list[str]:
+    """The lines of the plan that `plan_cache_mode` makes of a prepared statement; EXPLAIN alone knows its arguments."""
+    types = [kind.name for kind in (await connection.prepare(statement)).get_parameters()]
+    quoted = ", ".join(f"quote_nullable(${n}::{kind}::text)" for n, kind in enumerate(types, 1))
+    given = f"({', '.join(await connection.fetchrow(f'SELECT {quoted}', *arguments))})" if types else ""
+    await connection.execute(f"PREPARE explained AS {statement}")
+    plan = await connection.fetch(f"EXPLAIN ({options}) EXECUTE explained {given}")
+    await connection.execute("DEALLOCATE explained")
+    return [row[0] for row in plan]
 
 
 class Explained:
@@ -55,8 +74,7 @@ class Explained:
 
     async def rows(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """See `Statements`."""
-        explained = await self._connection.fetch(f"EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) {statement}", *arguments)
-        self.lines += [row[0] for row in explained]
+        self.lines += await explain(self._connection, "ANALYZE, TIMING OFF, COSTS OFF", statement, arguments)
         return list(await self._connection.fetch(statement, *arguments))
 
     async def row(self, statement: str, *arguments: Any) -> asyncpg.Record | None:
@@ -72,7 +90,7 @@ async def crowd(postgres_server: TestPostgres) -> AsyncIterator[tuple[str, UUID]
     admin = await asyncpg.connect(postgres_server.admin_dsn("plans"))
     await admin.execute(OWNERS, owners)
     await admin.execute(MANY, owners)
-    for statement in OTHERS:
+    for statement in (*OTHERS, *map(EXPECTED.format, ("todos", "todo_search"))):
         await admin.execute(statement)
     await admin.execute("ANALYZE")
     await admin.close()
@@ -113,6 +131,22 @@ async def test_no_read_scans_a_table(crowd: tuple[str, UUID], mode: str) -> None
     assert [line for line in explained.lines if SCAN.search(line)] == []
 
 
+@pytest.mark.parametrize("order", [None, ORDERS["-created_at"], ORDERS["position"]])
+@pytest.mark.parametrize(("search", "count"), [("todo", 20), ("-", 20), ("nowhere", 0), ("мо", 0), ("한", 0), ("+", 0)])
+async def test_a_search_reads_little(crowd: tuple[str, UUID], search: str, count: int, order: Keyset | None) -> None:
+    """Of whoever has more than most: from the newest on where a word is common, else what an index finds."""
+    dsn, owner = crowd
+    connection = await asyncpg.connect(dsn, server_settings={"plan_cache_mode": "force_generic_plan"})
+    explained = Explained(connection)
+    found = await TodoQueries(explained, owner).page(
+        TodoFilters(search=search), Window(order=order, limit=20, cursor=None), owner
+    )
+    await connection.close()
+    assert found.content is not None
+    assert len(found.content.items) == count
+    assert max(int(rows) for line in explained.lines for rows in READ.findall(line)) == LOOKED_AT
+
+
 @pytest.mark.parametrize("filters", [TodoFilters(), TodoFilters(search="todo"), TodoFilters(labels=["l7"])])
 @pytest.mark.parametrize("order", [None, ORDERS["created_at"], ORDERS["due_at"]])
 async def test_not_modified_reads_no_row(crowd: tuple[str, UUID], filters: TodoFilters, order: Keyset | None) -> None:
@@ -127,6 +161,21 @@ async def test_not_modified_reads_no_row(crowd: tuple[str, UUID], filters: TodoF
     assert (found.tag, found.content) == (page_tag(2501), None)
     scans = [line for line in explained.lines if re.search(r" on (todos|todo_search)", line)]
     assert scans
+    assert [line for line in scans if "never executed" not in line] == []
+
+
+async def test_not_modified_reads_no_trash_and_no_change(crowd: tuple[str, UUID]) -> None:
+    """The same for what was deleted and for what has changed."""
+    dsn, owner = crowd
+    connection = await asyncpg.connect(dsn)
+    explained = Explained(connection)
+    seen = parse(f"{page_tag(2501)}, {page_tag(2501, KEPT // timedelta(seconds=1))}")
+    trash = await TrashQueries(explained, owner).page(20, None, seen)
+    changes = await ChangeQueries(explained, owner).seen(Place.at(7), 20, seen)
+    await connection.close()
+    assert (trash.content, changes.content) == (None, None)
+    scans = [line for line in explained.lines if re.search(r" on (todos|lists|changes)", line)]
+    assert len(scans) >= 5
     assert [line for line in scans if "never executed" not in line] == []
 
 
@@ -152,7 +201,7 @@ class Overheard:
         async with connection.transaction():
             await connection.execute(f"SELECT set_config('gatehouse.owner', '{owner}', true)")
             plans = {
-                statement: [row[0] for row in await connection.fetch(f"EXPLAIN {statement}", *arguments)]
+                statement: await explain(connection, "COSTS OFF", statement, arguments)
                 for statement, arguments in self.sent.items()
             }
         await connection.close()
@@ -174,7 +223,10 @@ async def _use(ann: httpx.AsyncClient, anything: str) -> set[tuple[str, str]]:
     items, todos = f"/lists/{made['id']}", f"/lists/{made['id']}/todos"
     first, second = [await ask("POST", todos, {"content": "x"}) for _ in range(2)]
     one = f"/todos/{first['id']}"
-    for path in ("/lists", "/lists?include=todos", items, f"{items}?include=todos", todos, "/todos", one, "/trash"):
+    for path in (
+        *("/lists", "/lists?include=todos", items, f"{items}?include=todos"),
+        *(todos, "/todos", one, "/trash", "/sync"),
+    ):
         await ask("GET", path)
         await ask("GET", path, If_None_Match='"1"')
     for path in ("/lists", "/todos", "/sync"):

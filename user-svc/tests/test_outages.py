@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from common import database, outbox, pool, unit_of_work
+from common import connection, outbox, pool, unit_of_work
 from common.auth import KeyRing
 from common.testing import client_of, mint_token, random_keys
 from devstack.embedded import Valkey
@@ -60,8 +60,7 @@ async def ask_all(client: httpx.AsyncClient, token: str, register: Call, login: 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits for seconds waits for fractions of one."""
     for name, seconds in {"CONNECT": 0.5, "STATEMENT": 1.0}.items():
-        monkeypatch.setattr(database, name, seconds)
-        monkeypatch.setattr(unit_of_work, name, seconds)
+        monkeypatch.setattr(connection, name, seconds)
     for module in (pool, unit_of_work):
         monkeypatch.setattr(module, "WAIT", 0.5)
     monkeypatch.setattr(outbox, "FAREWELL", 0.1)

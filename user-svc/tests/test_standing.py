@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from common.auth.standing import TOMBSTONE, Revoked, Standing, StandingStore
 from common.database import Database
 from common.redis import connect
+from common.resp import RespClient
 from common.telemetry import log
 from common.testing import a_user, captured_logs
 from common.values import RedisUrl
@@ -45,7 +46,7 @@ async def unconnected_authority() -> AsyncIterator[StandingAuthority]:
 @pytest.fixture
 async def store(redis_url: str) -> AsyncIterator[StandingStore]:
     """Everybody else's side."""
-    store = StandingStore(connect(RedisUrl(redis_url)))
+    store = StandingStore(RespClient(RedisUrl(redis_url)))
     yield store
     await store.close()
 

@@ -10,11 +10,11 @@ from uuid import uuid4
 
 import msgspec
 import structlog
-from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from common.dto import UserEvent
 from common.errors import Unavailable
+from common.redis import TaggedRedis
 from common.telemetry.metrics import EVENTS_LAG
 
 STREAM: Final = "user-events"
@@ -49,8 +49,9 @@ class Consumer:
     `catch_up` is called whenever entries may have been lost: at start, and when the stream had to be made anew.
     """
 
-    def __init__(self, redis: Redis, group: str, handle: Handle, catch_up: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, redis: TaggedRedis, group: str, handle: Handle, catch_up: Callable[[], Awaitable[None]]) -> None:
         self._redis = redis
+        self._stream = redis.tag + STREAM
         self._group = group
         self._name = f"{socket.gethostname()}-{uuid4().hex[:8]}"
         self._handle = handle
@@ -79,7 +80,7 @@ class Consumer:
     async def _join(self) -> None:
         """Make the group where there is none; then nobody knows what was in a stream before."""
         try:
-            await self._redis.xgroup_create(STREAM, self._group, id="0", mkstream=True)
+            await self._redis.xgroup_create(self._stream, self._group, id="0", mkstream=True)
         except ResponseError as error:
             if "BUSYGROUP" not in str(error):
                 raise
@@ -93,10 +94,12 @@ class Consumer:
 
     async def _tidy(self) -> None:
         """Remove our name, which the next read makes anew, and forgotten ones: each start would leave one for good."""
-        await self._redis.eval(_TIDY, 1, STREAM, self._group, self._name, FORGOTTEN)
+        await self._redis.eval(_TIDY, 1, self._stream, self._group, self._name, FORGOTTEN)
 
     async def _read(self) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        answer: Any = await self._redis.xreadgroup(self._group, self._name, {STREAM: ">"}, count=BATCH, block=BLOCK)
+        answer: Any = await self._redis.xreadgroup(
+            self._group, self._name, {self._stream: ">"}, count=BATCH, block=BLOCK
+        )
         streams = answer.values() if isinstance(answer, dict) else [entries for _, entries in answer or []]
         return [entry for entries in streams for entry in _flat(entries)]
 
@@ -112,7 +115,7 @@ class Consumer:
             except Exception:  # noqa: BLE001 - whatever is wrong with one event, the next are read
                 _log.exception("event not handled", entry=entry_id.decode())
                 continue  # likewise
-            await self._redis.xack(STREAM, self._group, entry_id)
+            await self._redis.xack(self._stream, self._group, entry_id)
 
     async def _persist(self, event: UserEvent, entry_id: str) -> None:
         """Try until PostgreSQL takes it: an outage is no fault of the event's."""
@@ -128,21 +131,22 @@ class Consumer:
             return
         self._swept_at = time.monotonic()
         await self._put_aside()
-        claimed: Any = await self._redis.xautoclaim(STREAM, self._group, self._name, ABANDONED, count=BATCH)
+        claimed: Any = await self._redis.xautoclaim(self._stream, self._group, self._name, ABANDONED, count=BATCH)
         await self._take([entry for entry in claimed[1] if entry[1]])
-        for group in await self._redis.xinfo_groups(STREAM):
+        for group in await self._redis.xinfo_groups(self._stream):
             if group["name"] == self._group.encode():
                 EVENTS_LAG.set(int(group.get("lag") or 0) + int(group["pending"]))
 
     async def _put_aside(self) -> None:
-        pending: Any = await self._redis.xpending_range(STREAM, self._group, "-", "+", BATCH)
+        pending: Any = await self._redis.xpending_range(self._stream, self._group, "-", "+", BATCH)
         for entry in pending:
             if entry["times_delivered"] < DELIVERIES:
                 continue
-            found: Any = await self._redis.xrange(STREAM, entry["message_id"], entry["message_id"])
+            found: Any = await self._redis.xrange(self._stream, entry["message_id"], entry["message_id"])
             for entry_id, fields in found:
-                await self._redis.xadd(DEAD, {**fields, b"entry": entry_id}, maxlen=BATCH * 100, approximate=True)
-            await self._redis.xack(STREAM, self._group, entry["message_id"])
+                dead = {**fields, b"entry": entry_id}
+                await self._redis.xadd(self._redis.tag + DEAD, dead, maxlen=BATCH * 100, approximate=True)
+            await self._redis.xack(self._stream, self._group, entry["message_id"])
             _log.error("event put aside", entry=entry["message_id"].decode(), stream=DEAD)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Connection, ConnectionPool, Redis, SSLConnection
@@ -10,8 +10,8 @@ from redis.asyncio.client import PubSub
 from redis.asyncio.connection import AbstractConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ClusterDownError, MovedError, ReadOnlyError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import MovedError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from common.telemetry.spans import REDIS, current_id, span
@@ -55,9 +55,9 @@ class _Plain(_Cancellable, Connection):
     async def read_response(self, *words: Any, **options: Any) -> Any:
         try:
             return await super().read_response(*words, **options)
-        except (ReadOnlyError, MovedError) as error:
+        except (ReadOnlyError, MovedError, ClusterDownError) as error:
             await self.disconnect(nowait=True)
-            raise RedisConnectionError("another server has our keys now") from error
+            raise RedisConnectionError("another server may have our keys now") from error
 
 
 class _Encrypted(_Plain, SSLConnection):
@@ -71,17 +71,23 @@ class _Local(_Cancellable, UnixDomainSocketConnection):
 _OURS: Final = (_Plain, _Encrypted, _Local)
 
 
-class _Client(Redis):
-    """Within a request a command has a span; what goes on beside it, such as a read that waits for news, has none."""
+class TaggedRedis(Redis):
+    """Knows what each of its keys must begin with: `RedisUrl.tag`.
+
+    Within a request a command has a span; what goes on beside it, such as a read that waits for news, has none.
+    """
+
+    tag: str
 
     async def execute_command(self, *words: Any, **options: Any) -> Any:
+        """redis-py's."""
         if not current_id():
             return await super().execute_command(*words, **options)  # type: ignore[no-untyped-call]
         with span(str(words[0]), REDIS):
             return await super().execute_command(*words, **options)  # type: ignore[no-untyped-call]
 
 
-def connect(url: RedisUrl, *, answer: float = ANSWER) -> Redis:
+def connect(url: RedisUrl, *, answer: float = ANSWER) -> TaggedRedis:
     """A client whose calls wait for a free connection and try once more only on a connection that had gone stale.
 
     `answer` is how many seconds Redis may take for one.
@@ -96,17 +102,27 @@ def connect(url: RedisUrl, *, answer: float = ANSWER) -> Redis:
     )
 
 
-def listen(url: RedisUrl) -> Redis:
+def listen(url: RedisUrl) -> TaggedRedis:
     """A client for a subscription, whose silence is no fault: nothing but a failed connect ends it."""
     return _client(url, ConnectionPool, socket_timeout=None, retry=Retry(NoBackoff(), 0))
 
 
-def _client(url: RedisUrl, kind: type[ConnectionPool], **options: Any) -> Redis:
+def _client(url: RedisUrl, kind: type[ConnectionPool], **options: Any) -> TaggedRedis:
     pool = kind.from_url(likeness(url), socket_connect_timeout=CONNECT, **options)
     pool.connection_class = next(ours for ours in _OURS if issubclass(ours, pool.connection_class))
     if url.moves:
         pool.connection_kwargs["whereabouts"] = url
-    return _Client.from_pool(pool)
+    client = cast("TaggedRedis", TaggedRedis.from_pool(pool))
+    client.tag = url.tag
+    return client
+
+
+async def ask(subscription: PubSub, *words: str | int) -> Any:
+    """Run a command on a subscription's own connection, before it subscribes to anything."""
+    await subscription.connect()  # type: ignore[no-untyped-call]
+    connection: Any = subscription.connection
+    await connection.send_command(*words)
+    return await connection.read_response()
 
 
 async def messages(subscription: PubSub, *, heartbeat: float) -> AsyncIterator[dict[str, Any] | None]:

@@ -20,10 +20,21 @@ class RespClient:
     """Reconnects when it must; a connection on which nothing has moved for a while is given up."""
 
     def __init__(self, url: RedisUrl) -> None:
+        self.tag = url.tag
         self._url = url
+        self._greeting: tuple[str | bytes | int, ...] = ()
         self._protocol: Wire | None = None
         self._connecting: asyncio.Task[Wire] | None = None
         self._is_closed = False
+
+    @property
+    def greeting(self) -> Answer:
+        """What the server that is asked now said when it was met (see `greet`)."""
+        return self._protocol.greeting if self._protocol is not None else None
+
+    def greet(self, *words: str | bytes | int) -> None:
+        """Run this first on each new connection; one that cannot be met so is none."""
+        self._greeting = words
 
     async def execute_command(self, *words: str | bytes | int) -> Answer:
         """Run one command.
@@ -66,7 +77,7 @@ class RespClient:
     async def _connect(self) -> Wire:
         try:
             async with asyncio.timeout(CONNECT):
-                return await dial(await locate(self._url))
+                return await dial(await locate(self._url), *self._greeting)
         except (TimeoutError, hiredis.HiredisError) as error:
             raise Away(type(error).__name__) from error
         except Away:

@@ -56,10 +56,10 @@ class Owned:
             bound = order.expression.format(f"{value}::{order.sql_type}")
             self._conditions.append(f"({order.key}, id) {order.operator} ({bound}, {row}::uuid)")
 
-    def unless(self, seen: Tags | None) -> None:
+    def unless(self, seen: Tags | None, setting: int | None = None) -> None:
         """No row, and none is looked at, if the reader has the page of this clock already; lateral to `CLOCK` only."""
         if seen is not None:
-            clocks, anything = self.bind(seen.clocks), self.bind(seen.anything)
+            clocks, anything = self.bind(seen.clocks(setting)), self.bind(seen.anything)
             self.unseen = f"me.clock <> ALL({clocks}::bigint[]) AND NOT {anything}::boolean"
             self._conditions.append(self.unseen)
 

@@ -64,43 +64,58 @@ class DatabaseUrl(ServerUrl):
 
 
 class RedisUrl(ServerUrl):
-    """Redis or Valkey: one server, or the master that its sentinels name."""
+    """Redis or Valkey: one server, the master that its sentinels name, or a cluster, of which some nodes are named."""
 
     form = (
         "`redis://:password@host:6379/0`, `rediss://` for TLS, `unix://`, "
-        "`redis+sentinel://:password@host:26379,host:26379/master/0`"
+        "`redis+sentinel://:password@host:26379,host:26379/master/0`, `redis+cluster://:password@host:6379,host:6379`"
     )
-    schemes = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+    schemes = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Check each of the hosts, and that the master has a name.
+        """Check each of the hosts, and what stands behind them.
 
         Raises:
             ValueError: it is no address of this kind.
 
         """
-        url = cls(text)
+        url, path = cls(text), urlsplit(text).path.strip("/")
         if not url.moves:
-            database = urlsplit(text).path.strip("/")
-            if database and not database.isdecimal() and not text.startswith("unix"):
+            if path and not path.isdecimal() and not text.startswith("unix"):
                 raise ValueError("must end with the number of a database, such as /0, or with none")
             return super().parse(text)
         for host in url.hosts:
             super().parse(f"redis://{host}" if host else "")
-        if not urlsplit(text).path.strip("/"):
+        if url.is_cluster and path.strip("0"):
+            raise ValueError("must name no database but 0: a cluster has no other")
+        if not url.is_cluster and not path:
             raise ValueError("must name the master that its sentinels watch: redis+sentinel://host:port/master")
         return url
 
     @property
     def moves(self) -> bool:
         """Whether others must be asked where it is."""
-        return "+" in self._value.partition("://")[0]
+        return self._scheme in self.schemes and "+" in self._scheme
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether our keys are at one of many servers, and may be given to another."""
+        return self._scheme.endswith("+cluster")
+
+    @property
+    def tag(self) -> str:
+        """What every key begins with: in a cluster a hash tag, which keeps them all in one slot; elsewhere nothing."""
+        return "{gatehouse}" if self.is_cluster else ""
 
     @property
     def hosts(self) -> list[str]:
         """Those to ask, each `host:port`."""
         return urlsplit(self._value).netloc.rpartition("@")[2].split(",")
+
+    @property
+    def _scheme(self) -> str:
+        return self._value.partition("://")[0]
 
 
 class HttpUrl(ServerUrl):

@@ -1,4 +1,7 @@
-"""Where Redis is at this moment: asked at each connect, so that after a failover everything finds the new master."""
+"""Where Redis is at this moment: asked at each connect, so that after a failover everything finds the new master.
+
+Sentinels are asked for the master; nodes of a cluster for the owner of the slot that all our keys are in.
+"""
 
 import asyncio
 import random
@@ -8,9 +11,10 @@ from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 import hiredis
 
 from common.values import RedisUrl
-from common.wire import Answer, Away, dial, pack
+from common.wire import Answer, Away, dial
 
 PATIENCE: Final = 0.1  # seconds for one server, before the next is asked
+HOPS: Final = 3  # nodes of a cluster that are asked in turn, each named by the one before
 
 
 async def locate(url: RedisUrl) -> str:
@@ -28,8 +32,9 @@ async def locate(url: RedisUrl) -> str:
     for host in hosts:
         try:
             async with asyncio.timeout(PATIENCE):
-                if found := await _master(parts, host):
-                    return found
+                found = await (_owner(url, host) if url.is_cluster else _master(parts, host))
+            if found:
+                return found
         except (OSError, TimeoutError, hiredis.HiredisError):
             continue
     raise Away("nobody knows where Redis is")
@@ -38,6 +43,32 @@ async def locate(url: RedisUrl) -> str:
 def likeness(url: RedisUrl) -> str:
     """An address like the one that will be found; only its host and port are not true."""
     return url.reveal() if not url.moves else _address(urlsplit(url.reveal()), url.hosts[0])
+
+
+async def _owner(url: RedisUrl, node: str) -> str | None:
+    """Whoever takes a write of ours, which changes nothing; other nodes name it, and a cluster that is down refuses."""
+    for _ in range(HOPS):
+        address = _address(urlsplit(url.reveal()), node)
+        try:
+            await _ask(address, "PERSIST", url.tag)
+        except hiredis.ReplyError as refusal:
+            code, _, place = str(refusal).partition(" ")
+            if code == "ASK":  # a part of the slot is on its way; this is still its owner
+                return address
+            if code != "MOVED":
+                raise
+            node = _named(place.partition(" ")[2], by=node)
+        else:
+            return address
+    return None
+
+
+def _named(place: str, *, by: str) -> str:
+    """What MOVED names, as an address has it; no host is that of who said so."""
+    host, _, port = place.rpartition(":")
+    if not host:
+        host = str(urlsplit(f"//{by}").hostname)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _master(parts: SplitResult, sentinel: str) -> str | None:
@@ -51,11 +82,9 @@ async def _master(parts: SplitResult, sentinel: str) -> str | None:
 
 
 async def _ask(address: str, *words: str) -> Answer:
-    wire = await dial(address)
-    try:
-        return await wire.send(pack(*words))
-    finally:
-        wire.close(Away("asked"))
+    wire = await dial(address, *words)
+    wire.close(Away("asked"))
+    return wire.greeting
 
 
 def _address(parts: SplitResult, host: str) -> str:

@@ -10,7 +10,7 @@ import hiredis
 
 PORT: Final = 6379
 STUCK: Final = 0.25  # seconds without an answer while one is owed
-ELSEWHERE: Final = ("READONLY", "MOVED")  # how a server says that another one has our keys now
+ELSEWHERE: Final = ("READONLY", "MOVED", "CLUSTERDOWN")  # how a server says that another one may have our keys now
 Answer = bytes | int | list[Any] | None
 
 
@@ -18,8 +18,8 @@ class Away(OSError):
     """Redis cannot be reached, or did not answer in time."""
 
 
-async def dial(url: str) -> "Wire":
-    """Connect and introduce oneself, as the URL says (redis://, rediss://, unix://)."""
+async def dial(url: str, *words: str | bytes | int) -> "Wire":
+    """Connect, introduce oneself as the URL says (redis://, rediss://, unix://), and run a command, if any."""
     parts = urlsplit(url)
     loop = asyncio.get_running_loop()
     if parts.scheme == "unix":
@@ -35,6 +35,8 @@ async def dial(url: str) -> "Wire":
             await protocol.send(pack("AUTH", *who, unquote(parts.password)))
         if database != "0":
             await protocol.send(pack("SELECT", database))
+        if words:
+            protocol.greeting = await protocol.send(pack(*words))
     except BaseException:
         protocol.close(Away("the introduction failed"))
         raise
@@ -48,7 +50,7 @@ def pack(*words: str | bytes | int) -> bytes:
 
 
 class Wire(asyncio.Protocol):
-    """A connection; given up when its server says that it is the wrong one."""
+    """A connection; given up when its server says that it is the wrong one. `greeting` is its answer to `dial`."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -57,6 +59,7 @@ class Wire(asyncio.Protocol):
         self._pending: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._moved_at = 0.0
+        self.greeting: Answer = None
         self.closed = False
 
     def is_unusable(self) -> bool:
@@ -80,7 +83,7 @@ class Wire(asyncio.Protocol):
             if isinstance(answer, hiredis.ReplyError):
                 future.set_exception(answer)
                 if str(answer).startswith(ELSEWHERE):
-                    self.close(Away("another server has our keys now"))
+                    self.close(Away("another server may have our keys now"))
                     return
             else:
                 future.set_result(answer)

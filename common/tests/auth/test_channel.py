@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from common.auth.channel import HEARTBEAT, StandingChannel, identity
 from common.auth.memory import StandingMemory
@@ -119,13 +120,26 @@ async def test_restarted_server_is_another_one(redis_url: str, valkey_server: Va
     """Its identity is read anew, so that a `standing:ready` of before proves nothing."""
     async with listening(redis_url) as channel:
         before = channel.server
+        await channel._check()
         valkey_server.kill()
         await eventually(lambda: not channel.memory.listening)
         valkey_server.start()
         await eventually(lambda: channel.memory.listening)
         async with Redis.from_url(redis_url) as redis:
             assert channel.server == await identity(redis)
+        await channel._check()  # by no connection of before
         assert before not in {None, channel.server}
+
+
+async def test_server_that_may_not_be_written_to_is_not_believed(redis_url: str, redis: Redis) -> None:
+    """As one that is cut off from its replicas, where it is told to mind: its successor may be at work already."""
+    async with listening(redis_url) as channel:
+        await redis.config_set("min-replicas-to-write", 1)
+        try:
+            with pytest.raises(RedisError, match="NOREPLICAS"):
+                await channel._check()
+        finally:
+            await redis.config_set("min-replicas-to-write", 0)
 
 
 async def test_heartbeat_notices_a_server_that_hangs(redis_url: str, valkey_server: Valkey) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -12,9 +13,10 @@ import pytest
 from redis.asyncio import Redis
 
 from common.auth import standing
-from common.auth.standing import TOMBSTONE, Revoked, Standing, StandingStore, StoreUnavailable, encode, key
+from common.auth.channel import identity
+from common.auth.standing import READY, TOMBSTONE, Revoked, Standing, StandingStore, StoreUnavailable, encode, key
 from common.dto import User
-from common.redis import connect
+from common.resp import RespClient
 from common.testing import a_user, eventually
 from common.values import RedisUrl
 from devstack.embedded import Valkey
@@ -39,9 +41,11 @@ CORRUPT: dict[str, bytes] = {
 
 
 @pytest.fixture
-def store(redis: Redis, clock: Any) -> StandingStore:
+async def store(redis_url: str, clock: Any) -> AsyncIterator[StandingStore]:
     """The store on a real Valkey."""
-    return StandingStore(redis, clock=clock)
+    store = StandingStore(RespClient(RedisUrl(redis_url)), clock=clock)
+    yield store
+    await store.close()
 
 
 async def test_nothing_is_known_at_first(store: StandingStore) -> None:
@@ -128,10 +132,18 @@ async def test_what_is_kept_is_the_user_and_nothing_else(store: StandingStore, r
     assert kept == {**msgspec.to_builtins(user), "as_of": clock()}
 
 
+async def test_ready_is_a_servers_own_word(store: StandingStore, redis: Redis) -> None:
+    """In a copy of another server's keys it proves nothing: the last of them may be missing."""
+    own = await identity(redis)
+    for said, believed in ((None, None), (b"of another", None), (own, own)):
+        await (redis.set(READY, said) if said else redis.delete(READY))
+        assert (await store.recall(SESSION)).ready == believed
+
+
 @pytest.mark.usefixtures("budgets")
 async def test_dead_redis_is_said_so_at_once(clock: Any) -> None:
     """Nobody listens: no verdict from here, and a fill is given up without an error."""
-    store = StandingStore(connect(RedisUrl.parse("redis://127.0.0.1:1")), clock=clock)
+    store = StandingStore(RespClient(RedisUrl.parse("redis://127.0.0.1:1")), clock=clock)
     await gives_up_in_time(store, clock)
     await store.close()
 
@@ -139,7 +151,7 @@ async def test_dead_redis_is_said_so_at_once(clock: Any) -> None:
 @pytest.mark.usefixtures("budgets")
 async def test_silent_redis_costs_its_budget(silent: Any, clock: Any) -> None:
     """A Redis that accepts and never answers is given 50 ms, again and again."""
-    store = StandingStore(connect(RedisUrl.parse(f"redis://{silent.address}")), clock=clock)
+    store = StandingStore(RespClient(RedisUrl.parse(f"redis://{silent.address}")), clock=clock)
     for _ in range(3):
         await gives_up_in_time(store, clock)
     await store.close()

@@ -78,7 +78,13 @@ def test_a_comma_may_stand_in_a_tag() -> None:
 def test_clocks_of_page_tags() -> None:
     """Those of today's representation, weak or not, and no number that PostgreSQL has not."""
     field = f'"7", {page_tag(12)}, W/{page_tag(0)}, "p12-0", "p12", "p007-1", "p{10**18}-1", "p-1-1"'
-    assert sorted(parse(field).clocks) == [0, 12]
+    assert sorted(parse(field).clocks()) == [0, 12]
+
+
+def test_a_setting_in_a_page_tag() -> None:
+    """A page in which it shows is another one where it is another, and no page without it."""
+    tags = parse(f"{page_tag(1)}, {page_tag(2, 7)}, {page_tag(3, 30)}")
+    assert [tags.clocks(setting) for setting in (None, 7, 30, 8)] == [[1], [2], [3], []]
 
 
 async def test_an_answer_has_its_tag(build: Build) -> None:

@@ -11,7 +11,6 @@ import asyncpg
 import httpx
 import msgspec
 import structlog
-from redis.asyncio import Redis
 
 from common.auth import KeyRing
 from common.auth.services import authorization
@@ -20,6 +19,7 @@ from common.dto import ErasedUsers, UserEvent
 from common.errors import InvalidToken, Unavailable
 from common.events import Consumer
 from common.http.lean import transport_to
+from common.redis import TaggedRedis
 from common.tasks import end
 from todo_svc.turns import turn
 
@@ -119,7 +119,7 @@ class ErasureLog:
 class ErasureWorker:
     """Reads the stream, and pulls what the stream may have lost, for as long as the service runs."""
 
-    def __init__(self, redis: Redis, eraser: Eraser, log: ErasureLog) -> None:
+    def __init__(self, redis: TaggedRedis, eraser: Eraser, log: ErasureLog) -> None:
         self._redis = redis
         self._eraser = eraser
         self._log = log

@@ -29,7 +29,7 @@ WITH forgotten AS (DELETE FROM changes WHERE owner_id = $1 AND row_id = ANY($2) 
 SELECT coalesce(max(seq), 0) FROM forgotten
 """
 _NEXT = """
-UPDATE owners SET horizon = greatest(horizon, $3), purge_at = $2::interval + least(
+UPDATE owners SET seq = seq + $4::boolean::int, horizon = greatest(horizon, $3), purge_at = $2::interval + least(
     (SELECT min(deleted_at) FROM lists WHERE owner_id = $1 AND deleted_at IS NOT NULL),
     (SELECT min(deleted_at) FROM todos WHERE owner_id = $1 AND deleted_at IS NOT NULL)
 ) WHERE owner_id = $1
@@ -62,7 +62,8 @@ class Housekeeping(Sweeper):
             lists = await _ids(transaction, _LISTS, owner, self._kept)
             await transaction.rows(_DELETE_LISTS, owner, lists)
             forgotten = await transaction.row(_FORGET, owner, [*todos, *lists])
-            await transaction.rows(_NEXT, owner, self._kept, forgotten[0] if forgotten else 0)
+            number = forgotten[0] if forgotten else 0
+            await transaction.rows(_NEXT, owner, self._kept, number, bool(todos or lists))
         return BATCH in (len(todos), len(lists))
 
 

@@ -8,7 +8,7 @@ from litestar import Controller, Request, Response, post
 from litestar.di import NamedDependency
 
 from common.auth import PUBLIC
-from common.auth.breaker import Breaker
+from common.auth.breaker import Breaker, BreakerOpen
 from common.docs.forms import LoginOperation
 from common.docs.responses import problems
 from common.dto import TokenResponse
@@ -42,19 +42,13 @@ class LoginProxy:
             Unavailable: user-svc cannot be reached; nobody was logged in.
 
         """
-        call = self._breaker.allows()
-        if not call:
-            raise _nobody_logs_in(math.ceil(self._breaker.remaining()) or RETRY_AFTER)
         try:
-            answer = await self._ask(body, headers)
+            with self._breaker.attempt(httpx.HTTPError):
+                return await self._ask(body, headers)
+        except BreakerOpen:
+            raise _nobody_logs_in(math.ceil(self._breaker.remaining()) or RETRY_AFTER) from None
         except httpx.HTTPError as error:
-            self._breaker.failed(call)
             raise _nobody_logs_in(RETRY_AFTER) from error
-        except BaseException:  # also a fault of ours: a probe must have an outcome, or none would follow it
-            self._breaker.abandoned(call)
-            raise
-        self._breaker.succeeded(call)
-        return answer
 
     async def close(self) -> None:
         """Give the connections back."""

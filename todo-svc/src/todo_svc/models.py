@@ -114,7 +114,11 @@ class TodoSearch(CommonTableAttributes, AdvancedDeclarativeBase):
     __tablename__ = "todo_search"
     __bind_key__ = "todo_svc"
     __table_args__ = (
-        Index(None, "owner_id", "created_at", "todo_id"),
+        Index(
+            "ix_todo_search_newest",
+            *("owner_id", "created_at", "todo_id"),
+            postgresql_where=text("created_at > '-infinity'"),
+        ),
         Index(
             "ix_todo_search_words",
             "owner_id",

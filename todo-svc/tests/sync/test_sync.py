@@ -139,7 +139,21 @@ async def test_after_the_trash_was_emptied(
     async with Database(todo_dsn, size=1, application="test") as database:
         await Housekeeping(database, kept=timedelta()).sweep()
     assert (await ann.get("/sync", params={"since": knew})).status_code == 410
-    assert await synced(ann, since=heard) == {"items": [], "next": heard, "more": False}
+    assert await synced(ann, since=heard) == {"items": [], "next": str(int(heard) + 1), "more": False}
+
+
+async def test_its_tag(ann: httpx.AsyncClient, ann_id: UUID, milk: Json, sql: Sql) -> None:
+    """304 until anything changes; but what is too old is 410 whatever the client has."""
+    tag = (await ann.get("/sync", params={"since": "1"})).headers["ETag"]
+    for condition in (tag, "*"):
+        answer = await ann.get("/sync", params={"since": "1"}, headers={"If-None-Match": condition})
+        assert (answer.status_code, answer.content, answer.headers["ETag"]) == (304, b"", tag)
+    await ann.delete(f"/todos/{milk['id']}")
+    answer = await ann.get("/sync", params={"since": "1"}, headers={"If-None-Match": tag})
+    assert (answer.status_code, answer.json()["items"][0]["deleted"]) == (200, True)
+    await sql(PURGE, ann_id, 3)
+    again = await ann.get("/sync", params={"since": "1"}, headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 410
 
 
 async def test_a_number_that_is_yet_to_come(ann: httpx.AsyncClient, milk: Json) -> None:

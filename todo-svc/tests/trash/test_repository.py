@@ -10,7 +10,11 @@ import asyncpg
 import httpx
 import pytest
 
+from common.database import Database
+from common.http.etag import parse
+from todo_svc.housekeeping import Housekeeping
 from todo_svc.trash import repository
+from todo_svc.trash.queries import TrashQueries
 
 Json = dict[str, Any]
 Sql = Callable[..., Awaitable[list[asyncpg.Record]]]
@@ -117,6 +121,33 @@ async def test_the_page(ann: httpx.AsyncClient, groceries: Json, milk: Json, wal
         bread["id"]: of_list | {"name": "Bread", "deleted_with": None},
     }
     assert (await ann.get("/trash", params={"cursor": "x"})).status_code == 422
+
+
+async def test_the_tag_of_the_page(ann: httpx.AsyncClient, ann_id: UUID, milk: Json, sql: Sql, todo_dsn: str) -> None:
+    """304 until something is deleted, taken back or gone for good, or how long it is kept is another."""
+    path, tags = f"/todos/{milk['id']}", []
+
+    async def see() -> None:
+        tags.append((await ann.get("/trash")).headers["ETag"])
+        answers = [await ann.get("/trash", headers={"If-None-Match": tag}) for tag in tags]
+        assert [answer.status_code for answer in answers] == [200] * (len(tags) - 1) + [304]
+        assert (answers[-1].content, answers[-1].headers["ETag"]) == (b"", tags[-1])
+
+    await see()
+    await ann.delete(path)
+    await see()
+    await _restore(ann, milk)
+    await see()
+    await ann.delete(path)
+    await see()
+    await sql("UPDATE owners SET purge_at = now() - interval '1 second' WHERE owner_id = $1", ann_id)
+    async with Database(todo_dsn, size=1, application="test") as database:
+        await Housekeeping(database, kept=timedelta()).sweep()
+        assert (await ann.get("/trash")).json()["items"] == []
+        await see()
+        shorter = await TrashQueries(database, ann_id, kept=timedelta(days=7)).page(50, None, parse(tags[-1]))
+    assert shorter.content is not None
+    assert shorter.tag not in tags
 
 
 async def test_no_living_todo_in_a_dead_list(ann: httpx.AsyncClient, ann_id: UUID, groceries: Json, sql: Sql) -> None:

@@ -9,7 +9,6 @@ import asyncpg
 from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
-from redis.asyncio import Redis
 
 from common.auth import PUBLIC, KeyRing
 from common.auth.services import verify
@@ -17,6 +16,7 @@ from common.database import Database
 from common.dto import ErasedUser, ErasedUsers
 from common.events import STREAM
 from common.outbox import Entry
+from common.redis import TaggedRedis
 
 TOPIC: Final = "events"
 LENGTH: Final = 100_000  # entries the stream keeps, about
@@ -30,7 +30,7 @@ SELECT sequence, account_id, erased_at FROM erasures WHERE sequence > $1 ORDER B
 class EventStream:
     """The outbox's deliveries of the topic `events`."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: TaggedRedis) -> None:
         self._redis = redis
 
     async def deliver(
@@ -39,7 +39,7 @@ class EventStream:
         """Append them; a repeat after a crash is harmless, because readers mind the user and not the entry."""
         async with self._redis.pipeline(transaction=False) as pipeline:
             for entry in entries:
-                pipeline.xadd(STREAM, {"event": entry.payload}, maxlen=LENGTH, approximate=True)
+                pipeline.xadd(self._redis.tag + STREAM, {"event": entry.payload}, maxlen=LENGTH, approximate=True)
             await pipeline.execute()
         return ()
 

@@ -11,7 +11,6 @@ import asyncpg
 import msgspec
 import structlog
 from msgspec import Struct
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from common.auth.channel import identity
@@ -19,6 +18,7 @@ from common.auth.standing import BUDGET, CHANNEL, GOOD_FOR, READY, TOMBSTONE, An
 from common.database import Database
 from common.dto import User
 from common.outbox import Entry
+from common.redis import TaggedRedis
 from common.tasks import end
 
 TOPIC: Final = "standing"
@@ -51,7 +51,7 @@ class Posted(Struct, frozen=True):
 class StandingAuthority:
     """Sets, where everybody else only fills; `lifetime` is the longest an access token can live, in seconds."""
 
-    def __init__(self, redis: Redis, database: Database, *, lifetime: int) -> None:
+    def __init__(self, redis: TaggedRedis, database: Database, *, lifetime: int) -> None:
         self._redis = redis
         self._database = database
         self._lifetime = lifetime
@@ -74,7 +74,7 @@ class StandingAuthority:
         """
         try:
             async with asyncio.timeout(BUDGET):
-                await self._redis.set(key(session), encode(user, time.time()), ex=int(GOOD_FOR), nx=True)
+                await self._redis.set(self._key(session), encode(user, time.time()), ex=int(GOOD_FOR), nx=True)
         except (RedisError, OSError, TimeoutError) as error:
             _log.info("standing not primed", error=type(error).__name__)
 
@@ -88,12 +88,15 @@ class StandingAuthority:
             for row in truth:
                 news = self._announcement(row, posted[row[0]])
                 if news.standing is None:
-                    pipeline.set(key(news.session), TOMBSTONE, exat=int(news.until) + 1)
+                    pipeline.set(self._key(news.session), TOMBSTONE, exat=int(news.until) + 1)
                 else:
-                    pipeline.set(key(news.session), msgspec.json.encode(news.standing), ex=int(GOOD_FOR))
+                    pipeline.set(self._key(news.session), msgspec.json.encode(news.standing), ex=int(GOOD_FOR))
                 pipeline.publish(CHANNEL, msgspec.json.encode(news))
             await pipeline.execute()
         return ()
+
+    def _key(self, session: UUID) -> str:
+        return self._redis.tag + key(session)
 
     def _announcement(self, row: asyncpg.Record, posted_at: float) -> Announcement:
         session, until, *account = row
@@ -107,8 +110,8 @@ class StandingAuthority:
         purge_at = 0.0
         while True:
             try:
-                server = await identity(self._redis)
-                if await self._redis.get(READY) != server:
+                server = await identity(self._redis, self._redis.tag)
+                if await self._redis.get(self._redis.tag + READY) != server:
                     await self._load(server)
                 if time.monotonic() >= purge_at:
                     await self._database.rows(_PURGE)
@@ -123,7 +126,7 @@ class StandingAuthority:
         for start in range(0, len(rows), BATCH):
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for session, until in rows[start : start + BATCH]:
-                    pipeline.set(key(session), TOMBSTONE, exat=int(until) + 1)
+                    pipeline.set(self._key(session), TOMBSTONE, exat=int(until) + 1)
                 await pipeline.execute()
-        await self._redis.set(READY, server)
+        await self._redis.set(self._redis.tag + READY, server)
         _log.info("tombstones loaded", count=len(rows))

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import structlog
 from msgspec import Struct
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from common.errors import TooManyRequests
 from common.http.client import Client, household
+from common.redis import TaggedRedis
 from common.telemetry.metrics import THROTTLED
 
 BUDGET: Final = 0.05  # seconds one look at Redis may take
@@ -68,7 +68,7 @@ class Count(Struct, frozen=True):
 class Throttle:
     """Counts in Redis; while that is away each process counts for itself. Keys hold keyed hashes, and no address."""
 
-    def __init__(self, redis: Redis, limits: Limits, secret: bytes) -> None:
+    def __init__(self, redis: TaggedRedis, limits: Limits, secret: bytes) -> None:
         self._redis = redis
         self._limits = limits
         self._secret = secret
@@ -105,7 +105,8 @@ class Throttle:
         ]
 
     def _key(self, purpose: str, kind: str, value: str) -> str:
-        return f"throttle:{purpose}:{kind}:{hmac.new(self._secret, value.encode(), 'sha256').hexdigest()[:32]}"
+        secret = hmac.new(self._secret, value.encode(), "sha256").hexdigest()[:32]
+        return f"{self._redis.tag}throttle:{purpose}:{kind}:{secret}"
 
     async def _wait(self, counts: list[Count]) -> float:
         """Milliseconds until this try may come; 0 is now, and it has been counted."""

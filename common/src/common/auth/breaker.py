@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
+from types import TracebackType
 from typing import Final
 
 from common.telemetry.metrics import BREAKER_STATE
@@ -22,6 +23,10 @@ class State(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half-open"
+
+
+class BreakerOpen(Exception):
+    """No call may be made now."""
 
 
 class Breaker:
@@ -53,6 +58,10 @@ class Breaker:
         self._until = self._until_pressing = 0.0
         self._generation = 1
         self.state = State.CLOSED
+
+    def attempt(self, *failures: type[BaseException], pressing: bool = False) -> "Attempt":
+        """`with breaker.attempt(OSError):` around a call; any other exception says nothing of the dependency."""
+        return Attempt(self, failures, pressing=pressing)
 
     def allows(self, *, pressing: bool = False) -> int:
         """A number to name with the call's outcome, 0 if none may be made; the one call of half-open is the probe."""
@@ -111,3 +120,35 @@ class Breaker:
         self.state = state
         self._generation += 1
         self._metric.set(list(State).index(state))
+
+
+class Attempt:
+    """A call the breaker hears of, however it ends: a probe without an outcome would be the last.
+
+    Raises:
+        BreakerOpen: at the beginning of the block, which is not entered.
+
+    """
+
+    __slots__ = ("_breaker", "_failures", "_generation", "_pressing")
+
+    def __init__(self, breaker: Breaker, failures: tuple[type[BaseException], ...], *, pressing: bool) -> None:
+        self._breaker = breaker
+        self._failures = failures
+        self._pressing = pressing
+        self._generation = 0
+
+    def __enter__(self) -> None:
+        self._generation = self._breaker.allows(pressing=self._pressing)
+        if not self._generation:
+            raise BreakerOpen
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._breaker.succeeded(self._generation)
+        elif issubclass(kind, self._failures):
+            self._breaker.failed(self._generation)
+        else:
+            self._breaker.abandoned(self._generation)

@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import msgspec
 import structlog
@@ -15,8 +15,8 @@ from redis.exceptions import RedisError
 
 from common.auth import decisions
 from common.auth.memory import StandingMemory
-from common.auth.standing import CHANNEL, Announcement
-from common.redis import messages
+from common.auth.standing import CHANNEL, Announcement, who
+from common.redis import TaggedRedis, ask, messages
 from common.tasks import end
 from common.telemetry.metrics import STANDING_LAG
 
@@ -32,7 +32,7 @@ class StandingChannel:
     `server` is the identity of the Redis it listens to: the `standing:ready` of another one proves nothing here.
     """
 
-    def __init__(self, redis: Redis, memory: StandingMemory, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, redis: TaggedRedis, memory: StandingMemory, *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
         self.memory = memory
         self._clock = clock
@@ -67,8 +67,10 @@ class StandingChannel:
 
     async def _listen(self, subscription: PubSub) -> None:
         async with asyncio.timeout(2 * HEARTBEAT):
+            await self._redis.connection_pool.disconnect()  # what is open leads where our keys were
+            self.server = await ask(subscription, *who(self._redis.tag))
             await subscription.subscribe(CHANNEL)
-            self.server = await identity(self._redis)
+        checked_at = time.monotonic()
         async for message in messages(subscription, heartbeat=HEARTBEAT):
             if message is not None and message["type"] == "message":
                 self.hear(message["data"])
@@ -76,6 +78,15 @@ class StandingChannel:
                 self.memory.listening = True
                 self.subscribed.set()
             decisions.flush()
+            if time.monotonic() > checked_at + HEARTBEAT:
+                await self._check()
+                checked_at = time.monotonic()
+
+    async def _check(self) -> None:
+        """Make sure that this is still the right server: one that has lost our keys goes on answering a listener."""
+        async with asyncio.timeout(HEARTBEAT):
+            if await identity(self._redis, self._redis.tag) != self.server:
+                raise ConnectionError("another server has our keys now")
 
     def hear(self, data: bytes) -> None:
         """Take an announcement in; one that cannot be read is passed over, as by a service of another version."""
@@ -91,7 +102,7 @@ class StandingChannel:
             self.memory.replace(news.session, news.standing)
 
 
-async def identity(redis: Redis) -> bytes:
-    """Which Redis this is: another after a restart or a failover."""
-    about: Any = await redis.info("server")
-    return str(about["run_id"]).encode()
+async def identity(redis: Redis, tag: str = "") -> bytes:
+    """Which Redis has the keys of this tag: another after a restart or a failover."""
+    run_id: bytes = await redis.execute_command(*who(tag))  # type: ignore[no-untyped-call]
+    return run_id

@@ -36,16 +36,16 @@ class Guard:
             await self.app(scope, receive, send)
             return
         authorization = seen(scope).get(b"authorization")  # None too where it stands twice: `bearer` refuses that
-        principal = self._recall(authorization) if authorization is not None and demand is not FRESH else None
-        if principal is None:
+        if authorization is None or demand is FRESH or (principal := self._recall(authorization)) is None:
             try:
                 principal = await self._judge(scope, demand)
             except ServiceError as error:
                 await _refuse(scope, send, error)
                 return
         scope["user"] = principal
-        if scope["type"] == HTTP:  # the edge adds them, so that no layer more has to wrap the answer
-            scope["response_headers"] += principal.told or principal.headers()  # type: ignore[typeddict-item]
+        added: Any = scope.get("response_headers")  # the edge's, so that no layer more has to wrap the answer
+        if added is not None:
+            added += principal.told or principal.headers()
         await self.app(scope, receive, send)
 
     async def _judge(self, scope: Scope, demand: str) -> Principal:

@@ -19,16 +19,18 @@ SIGNATURE: Final = 43  # characters at a header's end: they tell tokens apart, a
 
 
 class Known:
-    """A good standing, until a monotonic time or until somebody sets `until` to zero."""
+    """A good standing, until a monotonic time, with the keys of the callers that rest on it."""
 
-    __slots__ = ("standing", "until")
+    __slots__ = ("callers", "standing", "until")
 
     def __init__(self, standing: Standing, until: float) -> None:
         self.standing = standing
         self.until = until
+        self.callers: set[bytes] = set()
 
 
-Caller = tuple[bytes, Known, float, Principal]
+Caller = tuple[bytes, float, Principal]
+"""A whole Authorization header, until a monotonic time."""
 
 
 class StandingMemory:
@@ -43,21 +45,19 @@ class StandingMemory:
         self._good: OrderedDict[UUID, Known] = OrderedDict()
         self._dead: OrderedDict[UUID, float] = OrderedDict()
         self._callers: dict[bytes, Caller] = {}
+        self._recall = self._callers.get
         self.listening = False
 
     def caller(self, authorization: bytes) -> Principal | None:
         """The principal of a whole Authorization header, and a hit: one look-up in front of everything else."""
-        key = authorization[-SIGNATURE:]
-        entry = self._callers.get(key)
-        if entry is None or not self.listening or entry[0] != authorization:
+        entry = self._recall(authorization[-SIGNATURE:])
+        if entry is None or entry[0] != authorization or not self.listening:
             return None
-        _, known, until, principal = entry
-        now = self._clock()
-        if until <= now or known.until <= now:
-            del self._callers[key]
+        if entry[1] <= self._clock():
+            del self._callers[authorization[-SIGNATURE:]]
             return None
         hit()
-        return principal
+        return entry[2]
 
     def good(self, session: UUID) -> Standing | None:
         """The standing, if it was learnt within the last second."""
@@ -96,9 +96,11 @@ class StandingMemory:
             return
         if len(self._callers) >= SESSIONS:
             del self._callers[next(iter(self._callers))]
-        age = max(0.0, self._now() - principal.as_of)
+        key, age = authorization[-SIGNATURE:], max(0.0, self._now() - principal.as_of)
+        until = min(known.until, self._clock() + 1.0 - age % 1.0)
         caller = replace(principal, source=Source.MEMORY, told=headers(Source.MEMORY, age))
-        self._callers[authorization[-SIGNATURE:]] = (authorization, known, self._clock() + 1.0 - age % 1.0, caller)
+        self._callers[key] = (authorization, until, caller)
+        known.callers.add(key)
 
     def bury(self, session: UUID, until: float) -> None:
         """Take a session for dead until then, in seconds since the epoch."""
@@ -120,5 +122,5 @@ class StandingMemory:
 
     def _forget(self, session: UUID) -> None:
         known = self._good.pop(session, None)
-        if known is not None:
-            known.until = 0.0
+        for key in known.callers if known is not None else ():
+            self._callers.pop(key, None)

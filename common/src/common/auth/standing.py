@@ -5,16 +5,16 @@ import random
 import time
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from hiredis import HiredisError
 from msgspec import Struct
-from redis.exceptions import RedisError
 
-from common.auth.breaker import Breaker
+from common.auth.breaker import Breaker, BreakerOpen
 from common.dto import User
+from common.resp import RespClient
 
 TOMBSTONE: Final = b"revoked"
 READY: Final = "standing:ready"
@@ -24,8 +24,13 @@ GOOD_FOR: Final = 60.0  # seconds a good answer of `/me` is remembered
 STALE_AFTER: Final = 0.8 * GOOD_FOR  # seconds after which it is asked for anew, behind the answer
 JITTER: Final = 0.1  # so that sessions remembered together are not asked about together
 
+_AWAY: Final = (HiredisError, OSError, TimeoutError)
+
 # Takes the place of exactly the value that was read: a tombstone or a newer profile set meanwhile stays.
 _REPLACE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end"
+
+# By a write that changes nothing: who takes it is no replica, and in a cluster the owner of our keys.
+_WHO = "redis.call('PERSIST', KEYS[1]) return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')"
 
 
 class Standing(User, frozen=True, kw_only=True):
@@ -50,7 +55,11 @@ class Announcement(Struct, frozen=True, array_like=True):
 
 
 class Recollection(Struct, frozen=True):
-    """What Redis said of a session, and which load of tombstones it holds; `raw` is the value as it stood there."""
+    """What Redis said of a session; `raw` is the value as it stood there.
+
+    `ready` names the server that said it, if that holds every tombstone. Another server's word is none: it came with a
+    copy of what that one held, which may lack the last of it.
+    """
 
     standing: Standing | Revoked | None
     ready: bytes | None
@@ -61,23 +70,12 @@ class StoreUnavailable(Exception):
     """Redis did not answer in time; nothing follows for the session."""
 
 
-class Commands(Protocol):
-    """The one thing asked of a Redis client: redis-py's and our lean one both do it."""
-
-    async def execute_command(self, *words: Any) -> Any:
-        """Run one command."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close the connection."""
-        ...
-
-
 class StandingStore:
     """The side of everyone but user-svc: reads, and fills what is missing."""
 
-    def __init__(self, redis: Commands, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, redis: RespClient, *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
+        self._redis.greet(*who(redis.tag))
         self._clock = clock
         self._decoder = msgspec.json.Decoder(Standing)
         self._breaker = Breaker("redis", shortest=0.25, longest=2.0)
@@ -89,8 +87,8 @@ class StandingStore:
             StoreUnavailable: Redis is down or slow.
 
         """
-        value, ready = await self._run("MGET", key(session), READY)
-        return Recollection(self._read(value), ready, value)
+        value, ready = await self._run("MGET", self._key(session), self._redis.tag + READY)
+        return Recollection(self._read(value), ready if ready == self._redis.greeting else None, value)
 
     async def remember(self, session: UUID, user: User, *, expires_at: float, instead_of: bytes | None = None) -> None:
         """Keep a good answer of `/me`, never past the token's end; a lost one costs one more question.
@@ -106,9 +104,9 @@ class StandingStore:
         value = encode(user, now)
         try:
             if instead_of is None:
-                await self._run("SET", key(session), value, "PX", milliseconds, "NX")
+                await self._run("SET", self._key(session), value, "PX", milliseconds, "NX")
             else:
-                await self._run("EVAL", _REPLACE, 1, key(session), instead_of, value, milliseconds)
+                await self._run("EVAL", _REPLACE, 1, self._key(session), instead_of, value, milliseconds)
         except StoreUnavailable:
             return
 
@@ -117,20 +115,15 @@ class StandingStore:
         await self._redis.aclose()
 
     async def _run(self, *words: Any) -> Any:
-        call = self._breaker.allows()
-        if not call:
-            raise StoreUnavailable
         try:
-            async with asyncio.timeout(BUDGET):
-                answer = await self._redis.execute_command(*words)
-        except (RedisError, HiredisError, OSError, TimeoutError) as error:
-            self._breaker.failed(call)
+            with self._breaker.attempt(*_AWAY):
+                async with asyncio.timeout(BUDGET):
+                    return await self._redis.execute_command(*words)
+        except (BreakerOpen, *_AWAY) as error:
             raise StoreUnavailable from error
-        except BaseException:  # also a fault of ours: a probe must have an outcome, or none would follow it
-            self._breaker.abandoned(call)
-            raise
-        self._breaker.succeeded(call)
-        return answer
+
+    def _key(self, session: UUID) -> str:
+        return self._redis.tag + key(session)
 
     def _read(self, value: bytes | None) -> Standing | Revoked | None:
         if value == TOMBSTONE:
@@ -142,8 +135,13 @@ class StandingStore:
 
 
 def key(session: UUID) -> str:
-    """Where the standing of a session is kept."""
+    """Where the standing of a session is kept, behind the tag of a cluster's keys."""
     return f"standing:{session}"
+
+
+def who(tag: str) -> tuple[str | int, ...]:
+    """The command whose answer is the identity of a server, another one after a restart."""
+    return ("EVAL", _WHO, 1, tag + READY)
 
 
 def standing(user: User, as_of: float) -> Standing:

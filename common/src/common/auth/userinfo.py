@@ -6,7 +6,7 @@ from typing import Final
 import httpx
 import msgspec
 
-from common.auth.breaker import Breaker
+from common.auth.breaker import Breaker, BreakerOpen
 from common.dto import User
 from common.http.lean import transport_to
 from common.telemetry.metrics import USERINFO_REQUESTS
@@ -64,19 +64,11 @@ class UserInfoClient:
         await self._client.aclose()
 
     async def _guarded(self, token: str, *, pressing: bool) -> User | None:
-        call = self._breaker.allows(pressing=pressing)
-        if not call:
-            raise NoVerdict("breaker_open")
         try:
-            user = await self._ask(token)
-        except NoVerdict:
-            self._breaker.failed(call)
-            raise
-        except BaseException:  # also a fault of ours: a probe must have an outcome, or none would follow it
-            self._breaker.abandoned(call)
-            raise
-        self._breaker.succeeded(call)
-        return user
+            with self._breaker.attempt(NoVerdict, pressing=pressing):
+                return await self._ask(token)
+        except BreakerOpen:
+            raise NoVerdict("breaker_open") from None
 
     async def _ask(self, token: str) -> User | None:
         try:

@@ -1,6 +1,7 @@
 """Entity tags and the conditions made of them (RFC 9110 sections 8.8.3 and 13.1).
 
-An item's tag is its version, `"7"`. A page's is the owner's clock, `"p1234-1"`: any change of the owner's changes it.
+An item's tag is its version, `"7"`. A page's is the owner's clock, `"p1234-1"`: any change of the owner's changes it;
+where a setting shows in the page too, it is named behind, `"p1234-1.2592000"`.
 A field that cannot be read names no tag: `If-Match` then fails, and `If-None-Match` is as if it had not come.
 """
 
@@ -22,7 +23,7 @@ NONE_MATCH: Final = b"if-none-match"
 
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _VERSION = re.compile(r'"([1-9][0-9]{0,8})"')
-_PAGE = re.compile(rf'"p(0|[1-9][0-9]{{0,17}})-{REPRESENTATION}"')
+_PAGE = re.compile(rf'"p(0|[1-9][0-9]{{0,17}})-{REPRESENTATION}((?:\.[0-9]{{1,18}})?)"')
 
 IfMatch = Annotated[
     str | None, HeaderParameter(name="If-Match", description="Only where the object still has one of these tags")
@@ -52,11 +53,10 @@ class Tags(Struct, frozen=True):
         found = (_VERSION.fullmatch(tag) for tag in self.tags)
         return None if self.anything else [int(match[1]) for match in found if match]
 
-    @property
-    def clocks(self) -> list[int]:
-        """The owner's clock in each page tag among them, for a statement that then need not read the page."""
+    def clocks(self, setting: int | None = None) -> list[int]:
+        """The owner's clock in each tag of such a page among them, for a statement that then need not read it."""
         found = (_PAGE.fullmatch(tag.removeprefix("W/")) for tag in self.tags)
-        return [int(match[1]) for match in found if match]
+        return [int(match[1]) for match in found if match and match[2] == _behind(setting)]
 
 
 class Tagged(Struct, Generic[T], frozen=True):
@@ -86,9 +86,9 @@ def version_tag(version: int) -> str:
     return f'"{version}"'
 
 
-def page_tag(clock: int) -> str:
-    """The tag of whatever shows several of an owner's rows."""
-    return f'"p{clock}-{REPRESENTATION}"'
+def page_tag(clock: int, setting: int | None = None) -> str:
+    """The tag of whatever shows several of an owner's rows, and a setting, if it does."""
+    return f'"p{clock}-{REPRESENTATION}{_behind(setting)}"'
 
 
 def require(if_match: Tags | None, tag: str, current: Any = None) -> None:
@@ -120,6 +120,10 @@ def has(seen: Tags | None, tag: str) -> bool:
 def not_modified(tag: str) -> Response[Any]:
     """The answer to who has it already: its tag and no content (RFC 9110 section 15.4.5)."""
     return Response(None, status_code=304, headers={"ETag": tag})
+
+
+def _behind(setting: int | None) -> str:
+    return "" if setting is None else f".{setting}"
 
 
 def _if_match(scope: Scope, declared: FromHeader[IfMatch] = None) -> Tags | None:  # noqa: ARG001 - for OpenAPI

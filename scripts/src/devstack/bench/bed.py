@@ -24,6 +24,7 @@ KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
 EMAIL = "bench@example.com"
 PASSWORD = "correct-horse-battery"  # noqa: S105 - of a user that lives as long as the bench
 TODOS = 20
+PATIENCE = 30.0  # seconds
 
 
 class Bed:
@@ -65,6 +66,11 @@ class Bed:
         """The id of a list of 100,100 todos, made when it is first asked for."""
         self._long_id = self._long_id or str(await crowd(self.postgres.admin_dsn("todo_svc"), UUID(self.owner)))
         return self._long_id
+
+    def stores(self) -> dict[str, int]:
+        """The processes behind all services, by their names."""
+        processes = {"postgresql": self.postgres.process, "redis": self.redis.process}
+        return {name: process.pid for name, process in processes.items() if process is not None}
 
     def login(self) -> str:
         """The access token of a new session."""
@@ -138,8 +144,11 @@ def _bearer(token: str) -> dict[str, str]:
 
 
 def _ask(service: Service, path: str, **content: Any) -> Any:
-    """POST something that must work."""
-    answer = httpx.post(f"{service.url}{path}", trust_env=False, **content)
+    """POST something that must work, though passwords are hashed when nothing else is to be done."""
+    try:
+        answer = httpx.post(f"{service.url}{path}", trust_env=False, timeout=PATIENCE, **content)
+    except httpx.HTTPError as error:
+        raise StackError(f"{service.name} did not answer POST {path}: {error}") from error
     if answer.is_error:
         raise StackError(f"{service.name} answered POST {path} with {answer.status_code}")
     return answer.json()

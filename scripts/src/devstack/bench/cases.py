@@ -33,6 +33,7 @@ SELECT (jsonb_populate_record(session, jsonb_build_object('id', fresh))).*
 FROM sessions session, unnest($2::uuid[]) AS fresh WHERE session.id = $1
 """
 
+GREETED = Expect(header="content-type: application/json")  # a look at the head too: the load must cost alike
 FROM_MEMORY, FROM_REDIS, ASKED = (
     Expect(header=f"x-auth-source: {source}") for source in ("memory", "redis", "user-svc")
 )
@@ -67,7 +68,7 @@ def cases(bed: Bed) -> list[Case]:
     guarded = bed.todo_svc
     login = Case(name="login", service=bed.login_svc, prepare=work.login, connections=FEW)
     return [
-        Case(name=OPEN, service=bed.bare, prepare=work.greet_anybody, baseline=None),
+        Case(name=OPEN, service=bed.bare, prepare=work.greet_anybody, expect=GREETED, baseline=None),
         Case(name="hello, same session", service=bed.bare, prepare=work.greet, expect=FROM_MEMORY, baseline=OPEN),
         Case(name="hello, Redis only", service=bed.forgetful, prepare=work.greet, expect=FROM_REDIS, baseline=OPEN),
         Case(name=KNOWN, service=bed.bare, prepare=work.greet_primed, expect=FROM_REDIS, baseline=OPEN),

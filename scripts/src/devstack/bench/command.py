@@ -130,7 +130,7 @@ def run(options: Options) -> Result:
         _tell("starting PostgreSQL, Valkey and the services...")
         with Bed(Path(folder), cores) as bed, on(cores.others):
             span = Span(min(WARMUP, options.seconds / 2), options.seconds)
-            rows = uvloop.run(measure(chosen(cases(bed), options.only), span, options.rounds, _tell))
+            rows = uvloop.run(measure(chosen(cases(bed), options.only), span, options.rounds, _tell, bed.stores()))
             soaked = uvloop.run(soak(bed, options.soak)) if options.soak else None
     return _result(options, cores, rows, soaked)
 

@@ -43,11 +43,16 @@ def on(cores: frozenset[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def processor_seconds(pid: int) -> float | None:
-    """How long a process has run on a processor, where the system tells (proc(5), utime and stime)."""
+def processor_seconds(pid: int, *, family: bool = False) -> float | None:
+    """How long a process has run on a processor, where the system tells (proc(5), utime and stime).
+
+    `family` counts its children in, those that have ended (cutime and cstime) and those that have not.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split() if family else []
     except OSError:
         return None
-    fields = stat.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    ticks = stat.rpartition(")")[2].split()[11 : 15 if family else 13]
+    own = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+    return own + sum(processor_seconds(int(child)) or 0.0 for child in children)

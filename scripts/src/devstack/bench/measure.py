@@ -1,7 +1,7 @@
 """Runs the cases in rounds, so that a drift of the machine meets all of them, and takes the medians."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from statistics import median
 
@@ -11,11 +11,14 @@ from devstack.bench.cases import Case
 from devstack.bench.cores import processor_seconds
 from devstack.bench.load import PATIENCE, LoadError, Span, drive
 
+SERVICE = ""  # among the stores' names
+
 
 class Row(Struct, frozen=True):
     """What is known of a case; `ratio` is its rate to that of its baseline, `spread` the least and most it was.
 
-    `strays` is the share of answers that were not what the case is about.
+    `strays` is the share of answers that were not what the case is about; `stores_us` what a request costs PostgreSQL
+    and Redis, in microseconds of a core, as `cpu_us` is what it costs the service.
     """
 
     case: str
@@ -27,10 +30,13 @@ class Row(Struct, frozen=True):
     baseline: str | None
     ratio: float | None = None
     spread: tuple[float, float] | None = None
+    stores_us: dict[str, float] = {}
 
 
-async def measure(cases: list[Case], span: Span, rounds: int, tell: Callable[[str], None]) -> list[Row]:
-    """Every case in every round; `tell` hears which.
+async def measure(
+    cases: list[Case], span: Span, rounds: int, tell: Callable[[str], None], stores: Mapping[str, int]
+) -> list[Row]:
+    """Every case in every round; `tell` hears which, `stores` are the processes of what stands behind all services.
 
     A first round, a short one, counts nothing: what is measured first would be measured cold, and that is a baseline.
     The order turns round each time, so that none is always ahead of its baseline in whatever the machine does.
@@ -44,7 +50,7 @@ async def measure(cases: list[Case], span: Span, rounds: int, tell: Callable[[st
         rows: dict[str, Row] = {}
         for case in cases[:: -1 if number % 2 else 1]:
             tell(f"round {number} of {rounds}: {case.name}" if number else f"warming up: {case.name}")
-            rows[case.name] = await _run(case, span if number else Span(span.warmup, span.warmup))
+            rows[case.name] = await _run(case, span if number else Span(span.warmup, span.warmup), stores)
         if number:
             measured.append(compare([rows[case.name] for case in cases]))
     return [middle(runs) for runs in zip(*measured, strict=True)]
@@ -70,20 +76,23 @@ def middle(runs: Sequence[Row]) -> Row:
         runs[0].baseline,
         median(ratios) if ratios else None,
         (min(ratios), max(ratios)) if ratios else None,
+        {store: median(run.stores_us[store] for run in runs) for store in runs[0].stores_us},
     )
 
 
-async def _run(case: Case, span: Span) -> Row:
+async def _run(case: Case, span: Span, stores: Mapping[str, int]) -> Row:
     requests = await case.prepare(span)
-    before = _processor(case)
+    before = _processors(case, stores)
     try:
         async with _beside(case.beside, span):
             figures = await drive(case.service.port, requests, span, expect=case.expect, connections=case.connections)
     except (LoadError, OSError) as error:
         raise LoadError(f"{case.name}: {error}") from None
-    after = _processor(case)
-    cpu = None if before is None or after is None else (after - before) / figures.answers * 1e6
-    return Row(case.name, figures.rps, figures.p50, figures.p99, cpu, figures.strays, case.baseline)
+    after = _processors(case, stores)
+    costs = {name: (after[name] - before[name]) / figures.answers * 1e6 for name in before if name in after}
+    cpu = costs.pop(SERVICE, None)
+    figure = (figures.rps, figures.p50, figures.p99)
+    return Row(case.name, *figure, cpu, figures.strays, case.baseline, stores_us=costs)
 
 
 @asynccontextmanager
@@ -105,6 +114,9 @@ async def _beside(case: Case | None, span: Span) -> AsyncIterator[None]:
         await drive(case.service.port, requests, Span(0, 0), expect=case.expect, connections=1)
 
 
-def _processor(case: Case) -> float | None:
+def _processors(case: Case, stores: Mapping[str, int]) -> dict[str, float]:
+    """Seconds of a processor by now, of the service and of each store, as far as the system tells."""
     process = case.service.process
-    return processor_seconds(process.pid) if process else None
+    spent = {name: processor_seconds(pid, family=True) for name, pid in stores.items()}
+    spent[SERVICE] = processor_seconds(process.pid) if process else None
+    return {name: seconds for name, seconds in spent.items() if seconds is not None}

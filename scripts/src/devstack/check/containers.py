@@ -9,7 +9,7 @@ from devstack.secrets import filled
 RECIPE = "docker/Dockerfile"
 COMPOSE = "docker/compose.yaml"
 GATEWAY = "docker/gateway/Caddyfile"
-OVERLAYS = "docker/kubernetes/overlays"
+MANIFESTS = "docker/kubernetes"
 
 
 def containers(root: Path) -> list[str]:
@@ -19,13 +19,13 @@ def containers(root: Path) -> list[str]:
         *compose(root),
         *output_if_failed(root, "caddy", "fmt", "--diff", GATEWAY),
         *output_if_failed(root, "caddy", "adapt", "--config", GATEWAY, USER_UPSTREAMS="u:1", TODO_UPSTREAMS="t:1 t:2"),
-        *(line for overlay in overlays(root) for line in output_if_failed(root, "kubectl", "kustomize", str(overlay))),
+        *(line for folder in kustomized(root) for line in output_if_failed(root, "kubectl", "kustomize", str(folder))),
     ]
 
 
-def overlays(root: Path) -> list[Path]:
-    """Each kind of cluster that there are manifests for."""
-    return sorted(path.parent for path in (root / OVERLAYS).glob("*/kustomization.yaml"))
+def kustomized(root: Path) -> list[Path]:
+    """What may be given to `kubectl apply -k`: each kind of cluster, and examples of stores."""
+    return sorted(path.parent for path in (root / MANIFESTS).glob("*/*/kustomization.yaml"))
 
 
 def compose(root: Path) -> list[str]:

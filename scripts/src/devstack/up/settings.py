@@ -84,6 +84,5 @@ def _new_key() -> str:
 
 
 def plain_address(url: str) -> str:
-    """Host and port of an address, without its user and password."""
-    parts = urlsplit(url)
-    return f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+    """Host and port of an address, or several of them, without its user and password."""
+    return urlsplit(url).netloc.rpartition("@")[2]

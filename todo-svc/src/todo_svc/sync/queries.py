@@ -1,10 +1,11 @@
 """Reading changes: one statement, so that the clock, the horizon and the rows are of one moment."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from common.database import Statements
 from common.errors import Gone
+from common.http.etag import Tagged, Tags, has, page_tag
 from common.sql import ME, owned
 from todo_svc.lists import queries as lists
 from todo_svc.sync.schemas import Change, Changes, Place
@@ -22,11 +23,12 @@ SELECT clock.seq, clock.horizon, found.* FROM {ME} CROSS JOIN LATERAL (
     LEFT JOIN LATERAL (
         SELECT {todos.COLUMNS} FROM todos WHERE owner_id = $1 AND todos.id = row_id AND deleted_at IS NULL
     ) AS todo ON kind = 'todo'
-    WHERE {owned()} AND changes.seq > $2
+    WHERE {owned()} AND changes.seq > $2 AND clock.seq <> ALL($5::bigint[]) AND NOT $6::boolean
     AND (list IS DISTINCT FROM NULL OR todo IS DISTINCT FROM NULL OR changes.seq > coalesce($3, clock.seq))
     ORDER BY changes.seq LIMIT $4
 ) AS found ON true ORDER BY found.number
 """  # noqa: S608 - no value is in the text
+NOTHING: Final = Tags(frozenset())
 
 
 class ChangeQueries:
@@ -55,15 +57,30 @@ class ChangeQueries:
             Gone: what changed since is not known any more, or this is no place of ours.
 
         """
+        rows = await self._rows(place, limit, NOTHING)
+        return _changes(rows, place, limit)
+
+    async def seen(self, place: Place | None, limit: int, seen: Tags | None) -> Tagged[Changes]:
+        """The same with its tag; without a look at the changes if the reader has `seen` it. Raises as `after` does."""
+        rows = await self._rows(place, limit, seen or NOTHING)
+        tag = page_tag(rows[0]["seq"])
+        return Tagged(tag, None if has(seen, tag) else _changes(rows, place, limit))
+
+    async def _rows(self, place: Place | None, limit: int, seen: Tags) -> list[Any]:
         number, floor = (place.number, place.floor) if place else (0, None)
-        rows = await self._database.rows(_AFTER, self._owner, number, floor, limit + 1)
-        clock, horizon = rows[0][:2]
-        _check(place, clock, horizon)
-        items = [_change(row) for row in rows[:limit] if row[2] is not None]
-        if len(rows) <= limit:
-            return Changes(items, str(clock), more=False)
-        last = items[-1].number
-        return Changes(items, str(Place(last, clock if floor is None else floor)), more=True)
+        arguments = number, floor, limit + 1, seen.clocks(), seen.anything
+        rows = await self._database.rows(_AFTER, self._owner, *arguments)
+        _check(place, *rows[0][:2])
+        return rows
+
+
+def _changes(rows: list[Any], place: Place | None, limit: int) -> Changes:
+    clock = rows[0]["seq"]
+    items = [_change(row) for row in rows[:limit] if row["number"] is not None]
+    if len(rows) <= limit:
+        return Changes(items, str(clock), more=False)
+    floor = place.floor if place else clock
+    return Changes(items, str(Place(items[-1].number, floor)), more=True)
 
 
 def _check(place: Place | None, clock: int, horizon: int) -> None:

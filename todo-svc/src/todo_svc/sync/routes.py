@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from litestar import Controller, get
+from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromHeader, FromQuery, HeaderParameter, QueryParameter
 from litestar.response import Stream
@@ -10,6 +10,7 @@ from litestar.response import Stream
 from common.auth import AuthenticatedRequest
 from common.auth.vigil import Vigil
 from common.docs.responses import problems
+from common.http.etag import IF_NONE_MATCH, Tags, answer
 from todo_svc.sync.feeds import Feeds, begun
 from todo_svc.sync.queries import ChangeQueries
 from todo_svc.sync.schemas import NUMBER, SINCE, Changes, Place
@@ -32,18 +33,19 @@ class SyncController(Controller):
 
     tags = ("sync",)
 
-    @get("/sync", responses=problems(401, 410, 422))
+    @get("/sync", dependencies=IF_NONE_MATCH, responses=problems(401, 410, 422))
     async def sync(
         self,
         change_queries: NamedDependency[ChangeQueries],
+        if_none_match: NamedDependency[Tags | None],
         since: FromQuery[Since] = "0",
         limit: FromQuery[Limit] = 100,
-    ) -> Changes:
+    ) -> Response[Changes]:
         """What has changed since, each list and todo once, as it is now; 410 `SYNC_TOO_OLD` where that is not known.
 
         While `more`, ask again with `since` of `next`; then `next` is good for later, and for `GET /events`.
         """
-        return await change_queries.after(Place.parse(since), limit)
+        return answer(await change_queries.seen(Place.parse(since), limit, if_none_match))
 
     @get("/events", media_type=EVENTS, responses=problems(401, 410, 422, 429))
     async def events(

@@ -16,7 +16,8 @@ Search = Annotated[
     QueryParameter(
         min_length=1,
         max_length=200,
-        description="Stands in content or description, whatever its case and accents; one or two letters begin a word",
+        description="Stands in content or description, whatever its case and accents; one or two letters or digits "
+        "begin a word, unless of a script without spaces between words: Chinese, Japanese, Korean, Thai and the like",
     ),
 ]
 Label = Annotated[

@@ -1,9 +1,9 @@
 """Pages of todos that hold a text or have labels: one statement each, quick for rare words and for common ones.
 
-A look at the newest few tells whether many todos match, for a prepared statement's plan knows nothing of the word.
-Where many do, the newest are walked through until the page is full; if it is not after a while, or few match, the
-trigram index finds them all, and they are ranked. The cursor's class says which it was, so that every page goes on as
-the first did.
+A prepared statement's plan knows nothing of the word, and takes each owner for the usual one, so the choice is made as
+it runs. Of an owner of few todos all are read. Else a look at the newest tells whether many match: then they are walked
+through until the page is full; if it is not after a while, or few match, the trigram index finds them all, and they are
+ranked. The cursor's class says which it was, so that every page goes on as the first did.
 """
 
 import re
@@ -14,33 +14,48 @@ from common.http.paging import Keyset, Position
 from common.sql import Owned, owned
 from todo_svc.todos.filters import COMMON, TodoFilters
 
+# Bound, and never written into a statement: its plan is for an owner of the usual few todos, and a LIMIT of more than
+# those would have it sort all of an owner's. One that it does not know it takes for a tenth of them.
 LOOKED_AT: Final = 400  # of the newest
-MANY: Final = 1000  # matches; the owner's clock stands for the number of todos
+MANY: Final = 1000  # matches, or todos of one owner; the owner's clock stands for the number of todos
 WALKED: Final = 5000  # todos, which is about as dear as that many matches
 
-ANY: Final = "({0}content LIKE (SELECT holds FROM term) OR {0}description LIKE (SELECT holds FROM term))"
-# A term without a trigram is found by its signs, which have an index too. That of trigrams must not be tried for it.
-ANY_MARKED: Final = """(
-    {0}content || '' LIKE (SELECT holds FROM term) OR {0}description || '' LIKE (SELECT holds FROM term)
-) AND search_marks({0}content, {0}description) @> (SELECT marks FROM term)"""
+# Scripts that put no spaces between words, and Korean, which puts them behind what follows a word.
+UNSPACED: Final = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao; Burmese; Khmer
+    "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff"  # Chinese, Japanese, Korean
+)
+
+HOLDS: Final = "LIKE (SELECT holds FROM term)"
+ANY: Final = f"({{0}}content {HOLDS} OR {{0}}description {HOLDS})"
+# No index of trigrams may be tried for these.
+PLAIN: Final = f"(content || '' {HOLDS} OR description || '' {HOLDS})"
+# One by one: to a plan for the usual owner both at once seem dearer than all of the owner's.
+BY_TRIGRAMS: Final = (f"content {HOLDS}", f"description {HOLDS} AND NOT content {HOLDS}")
+# A term without a trigram is found by its signs, which have an index too.
+BY_MARKS: Final = (PLAIN + " AND search_marks(content, description) @> (SELECT marks FROM term)",)  # noqa: S608 - no value is in the text
+# What the index of the newest wants to hear, see migration 0009: no search for a word may take it.
+NEWEST: Final = "created_at > '-infinity'"
 CLASS: Final = """CASE
     WHEN content LIKE (SELECT begins FROM term) THEN 0 WHEN content LIKE (SELECT word FROM term) THEN 1
     WHEN content LIKE (SELECT holds FROM term) THEN 2 ELSE 3
 END"""
 # A mark stands in front of each word, see migration 0007. Materialized, so that it is folded once and not once a row.
-_TERM = r"""term AS MATERIALIZED (
-    SELECT p || '%' AS begins, '%' || p || '%' AS word,
-           '%' || CASE WHEN p ~ '^\x01[a-z0-9]{{1,2}}$' THEN p ELSE ltrim(p, E'\x01') END || '%' AS holds, marks
-    FROM (SELECT search_pattern({0}), search_marks(search_fold({0}), '')) AS t (p, marks)
-)"""
+_TERM = rf"""term AS MATERIALIZED (
+    SELECT p || '%' AS begins, '%' || p || '%' AS word, '%' || CASE
+        WHEN p ~ '^\x01[[:alnum:]]{{{{1,2}}}}$' AND p !~ '[{UNSPACED}]' THEN p ELSE ltrim(p, E'\x01')
+    END || '%' AS holds, marks
+    FROM (SELECT search_pattern({{0}}), search_marks(search_fold({{0}}), '')) AS t (p, marks)
+)"""  # noqa: S608 - no value is in the text
 _PROBE = f"""probe AS MATERIALIZED (
     SELECT count(*) FILTER (WHERE {{}}) * me.clock >= {LOOKED_AT * MANY} AS common FROM (
-        SELECT content, description, labels FROM todo_search WHERE owner_id = $1
-        ORDER BY created_at DESC, todo_id DESC LIMIT {LOOKED_AT}
+        SELECT content, description, labels FROM todo_search
+        WHERE owner_id = $1 AND {NEWEST} AND me.clock >= {MANY}
+        ORDER BY created_at DESC, todo_id DESC LIMIT {{}}
     ) AS newest
 )"""  # noqa: S608 - no value is in the text
 _IS_COMMON: Final = "(SELECT common FROM probe)"
-_NEWEST: Final = "created_at DESC, todo_id DESC"
+_FIRST: Final = "created_at DESC, todo_id DESC"
 
 
 class Search:
@@ -50,7 +65,7 @@ class Search:
         self._wanted = wanted
         self._columns = columns
         self._term = _TERM.format(wanted.bind(filters.search)) if filters.search else ""
-        self._any = ANY if _has_trigram(filters.search or "") else ANY_MARKED
+        self._has_trigram = _has_trigram(filters.search or "")
         self._labels = wanted.bind(list(filters.labels)) if filters.labels else ""
         self._limit = wanted.bind(limit)
 
@@ -70,8 +85,7 @@ class Search:
         """In an order of the todos' own; what is behind the cursor is among the conditions already."""
         found = f"""
             SELECT 0 AS class, t.* FROM (
-                SELECT todo_id FROM todo_search
-                WHERE {owned()} AND {self._wanted.unseen} AND {self._matches()} OFFSET 0
+                SELECT todo_id FROM ({self._found()}) AS found OFFSET 0
             ) AS s CROSS JOIN LATERAL ({self._todo()}) AS t ORDER BY {order.clause} LIMIT {self._limit}
         """  # noqa: S608 - no value is in the text
         if not self._has_index(order):
@@ -80,7 +94,7 @@ class Search:
             SELECT 0 AS class, {self._columns} FROM (
                 SELECT {self._columns} FROM todos
                 WHERE {self._wanted.conditions} AND deleted_at IS NULL AND {_IS_COMMON}
-                ORDER BY {order.clause} LIMIT {WALKED}
+                ORDER BY {order.clause} LIMIT {self._wanted.bind(WALKED)}
             ) AS walked WHERE (SELECT {self._matches()} FROM todo_search WHERE todo_id = walked.id OFFSET 0)
             ORDER BY {order.clause} LIMIT {self._limit}
         """  # noqa: S608 - no value is in the text
@@ -89,7 +103,8 @@ class Search:
     def _newest(self, condition: str) -> str:
         return f"""
             SELECT {COMMON} AS class, t.* FROM (
-                SELECT * FROM todo_search WHERE {owned()} AND {condition} ORDER BY {_NEWEST} LIMIT {WALKED}
+                SELECT * FROM todo_search WHERE {owned()} AND {NEWEST} AND {condition}
+                ORDER BY {_FIRST} LIMIT {self._wanted.bind(WALKED)}
             ) AS s CROSS JOIN LATERAL ({self._todo()}) AS t WHERE {self._matches("s.")}
             ORDER BY s.created_at DESC, s.todo_id DESC LIMIT {self._limit}
         """  # noqa: S608 - no value is in the text
@@ -98,9 +113,8 @@ class Search:
         return f"""
             SELECT s.class, t.* FROM (
                 SELECT * FROM (
-                    SELECT todo_id, created_at, {number} AS class FROM todo_search
-                    WHERE {owned()} AND {self._matches()} OFFSET 0
-                ) AS found WHERE {behind} ORDER BY class, {_NEWEST} OFFSET 0
+                    SELECT todo_id, created_at, {number} AS class FROM ({self._found()}) AS every OFFSET 0
+                ) AS found WHERE {behind} ORDER BY class, {_FIRST} OFFSET 0
             ) AS s CROSS JOIN LATERAL ({self._todo()}) AS t
             ORDER BY s.class, s.created_at DESC, s.todo_id DESC LIMIT {self._limit}
         """  # noqa: S608 - no value is in the text
@@ -112,10 +126,18 @@ class Search:
             WHERE {self._wanted.conditions} AND deleted_at IS NULL AND id = s.todo_id LIMIT 1
         """  # noqa: S608 - no value is in the text
 
-    def _matches(self, table: str = "") -> str:
+    def _matches(self, table: str = "", text: str = ANY) -> str:
         """Whether a row of what is searched in is meant."""
-        text = [self._any.format(table)] if self._term else []
-        return " AND ".join(text + ([f"{table}labels @> {self._labels}::text[]"] if self._labels else []))
+        of_text = [text.format(table)] if self._term else []
+        return " AND ".join(of_text + ([f"{table}labels @> {self._labels}::text[]"] if self._labels else []))
+
+    def _found(self) -> str:
+        """All that match: of all of an owner's if those are few, else by an index."""
+        of_owner = f"SELECT todo_id, created_at, content FROM todo_search WHERE {owned()} AND {self._wanted.unseen}"  # noqa: S608 - no value is in the text
+        ways = BY_TRIGRAMS if self._has_trigram else BY_MARKS
+        indexed = [f"{of_owner} AND me.clock >= {MANY} AND {self._matches(text=way)}" for way in ways]
+        few = f"{of_owner} AND me.clock < {MANY} AND {NEWEST} AND {self._matches(text=PLAIN)}"
+        return " UNION ALL ".join((few, *indexed))
 
     def _has_index(self, order: Keyset) -> bool:
         return order.column == "created_at" or (order.column == "position" and "list_id" in self._wanted.conditions)
@@ -123,7 +145,7 @@ class Search:
     def _either(self, walk: str, found: str, *, probe: bool = False) -> str:
         """What the walk came upon, if that is a page, else what the index finds."""
         is_page = f"(SELECT count(*) = {self._limit} FROM walk)"  # noqa: S608 - no value is in the text
-        parts = [_PROBE.format(self._matches())] if probe else []
+        parts = [_PROBE.format(self._matches(), self._wanted.bind(LOOKED_AT))] if probe else []
         return self._with(
             f"(SELECT * FROM walk WHERE {is_page}) UNION ALL (SELECT * FROM ({found}) AS found WHERE NOT {is_page})",  # noqa: S608 - no value is in the text
             *parts,
@@ -138,5 +160,6 @@ class Search:
 
 def _has_trigram(term: str) -> bool:
     """Whether three letters or digits are in a row; where a word begins counts as two, see `_TERM`."""
-    plain = "".join(each for each in normalize("NFKD", term) if not combining(each))
-    return re.search(r"[^\W_]{3}|^[a-zA-Z0-9]{1,2}$", plain) is not None
+    plain = normalize("NFC", "".join(each for each in normalize("NFKD", term) if not combining(each)))
+    begins_a_word = re.fullmatch(rf"[^\W_{UNSPACED}]{{1,2}}", plain)
+    return begins_a_word is not None or re.search(r"[^\W_]{3}", plain) is not None

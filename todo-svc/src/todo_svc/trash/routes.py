@@ -2,12 +2,13 @@
 
 from uuid import UUID
 
-from litestar import Controller, get, post
+from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from common.docs.responses import problems
 from common.dto import Page
+from common.http.etag import IF_NONE_MATCH, Tags, answer
 from common.http.paging import DEFAULT, Cursor, Limit
 from todo_svc.trash.queries import TrashQueries
 from todo_svc.trash.repository import TrashRepository
@@ -20,15 +21,16 @@ class TrashController(Controller):
     path = "/trash"
     tags = ("trash",)
 
-    @get(responses=problems(401, 422))
+    @get(dependencies=IF_NONE_MATCH, responses=problems(401, 422))
     async def list_trash(
         self,
         trash_queries: NamedDependency[TrashQueries],
+        if_none_match: NamedDependency[Tags | None],
         limit: FromQuery[Limit] = DEFAULT,
         cursor: FromQuery[Cursor] = None,
-    ) -> Page[Trashed]:
+    ) -> Response[Page[Trashed]]:
         """A page of deleted lists and todos, the last deleted first."""
-        return await trash_queries.page(limit, cursor)
+        return answer(await trash_queries.page(limit, cursor, if_none_match))
 
     @post("/{row_id:uuid}/restore", status_code=200, responses=problems(401, 404, 409))
     async def restore(self, row_id: FromPath[UUID], trash_repository: NamedDependency[TrashRepository]) -> Restored:
