@@ -164,8 +164,9 @@ async def test_off_again(sent: InMemorySpanExporter) -> None:
     assert sent.get_finished_spans() == ()
 
 
-async def test_the_end_waits_for_no_collector(silent: Any) -> None:
+async def test_the_end_waits_for_no_collector(silent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that accepts and never answers gets a moment, and no exit waits for it."""
+    monkeypatch.setattr(tracing, "FLUSH", 0.2)
     started = time.perf_counter()
     async with Tracing("notes-svc", f"http://{silent.address}"):
         with spans.span("GET /me", {}):
