@@ -45,6 +45,12 @@ def sentinel() -> list[Manifest]:
     return render("examples/valkey-sentinel")
 
 
+@pytest.fixture(scope="module")
+def pooled() -> list[Manifest]:
+    """The example of a pooler before PostgreSQL."""
+    return render("examples/pooler")
+
+
 def of(manifests: list[Manifest], kind: str, name: str | None = None) -> list[Manifest]:
     """Those of a kind, or one of them."""
     found = [each for each in manifests if each["kind"] == kind and name in (None, each["metadata"]["name"])]
@@ -135,7 +141,7 @@ def reached(rules: list[Manifest]) -> Iterator[str]:
             yield f"{label} {rule['ports'][0]['port']}"
 
 
-@pytest.mark.parametrize("overlay", ["dev", "production", "sentinel"])
+@pytest.mark.parametrize("overlay", ["dev", "production", "sentinel", "pooled"])
 def test_no_secret_has_a_value(overlay: str, request: pytest.FixtureRequest) -> None:
     """Secrets are named, never written; the services read them as files, that no `env` shows."""
     manifests: list[Manifest] = request.getfixturevalue(overlay)
@@ -149,7 +155,7 @@ def test_no_secret_has_a_value(overlay: str, request: pytest.FixtureRequest) -> 
             assert all(str(value).startswith("/run/secrets/gatehouse/") for value in files), name
 
 
-@pytest.mark.parametrize("overlay", ["dev", "production", "sentinel"])
+@pytest.mark.parametrize("overlay", ["dev", "production", "sentinel", "pooled"])
 def test_every_name_leads_somewhere(overlay: str, request: pytest.FixtureRequest) -> None:
     """Selectors find their pods, services their ports, pods their files."""
     manifests: list[Manifest] = request.getfixturevalue(overlay)
@@ -196,6 +202,21 @@ def test_migrations_come_first(production: list[Manifest]) -> None:
             container["image"]
             == of(production, "Deployment", name)[0]["spec"]["template"]["spec"]["containers"][0]["image"]
         )
+
+
+def test_a_pooler_is_gone_past(pooled: list[Manifest]) -> None:
+    """Who serves is told of it; whoever serves or migrates has PostgreSQL's own address, as a file."""
+    (settings,) = (each["data"] for each in of(pooled, "ConfigMap") if each["metadata"]["name"].startswith("services"))
+    assert (settings["DATABASE_POOLER"], settings["DATABASE_POOL_SIZE"]) == ("transaction", "5")
+    assert of(pooled, "Pooler")[0]["spec"]["pgbouncer"]["poolMode"] == settings["DATABASE_POOLER"]
+    found = dict(pods(pooled))
+    for name in (*SERVICES, *(f"{name}-migrate" for name in SERVICES)):
+        (container,) = found[name]["containers"]
+        given = {each["name"]: each["value"] for each in container["env"]}
+        assert given["DATABASE_DIRECT_URL_FILE"] == "/run/secrets/gatehouse/DATABASE_DIRECT_URL"
+        (volume,) = found[name]["volumes"]
+        items = [item["key"] for item in volume["secret"].get("items", [])]
+        assert items == (["DATABASE_URL", "DATABASE_DIRECT_URL"] if "migrate" in name else [])
 
 
 def test_dev_is_small(dev: list[Manifest]) -> None:
