@@ -63,7 +63,7 @@ async def drill(options: Options) -> Journal:
 
 async def _play(options: Options, stack: Stack, wire: Wire, sessions: Sessions, *, end: float) -> Journal:
     todo, user = (Processes(stack, wire, name) for name in ("todo-svc", "user-svc"))
-    recovery = Recovery(stack, wire, sessions, todo, user)
+    recovery = Recovery(stack, sessions, todo, user)
     if not await recovery.wait(LAST_PATIENCE):
         raise StackError("the stack does not work as a whole even before the drill: look at ./scripts/stack status")
     journal, availability = Journal(), Availability()

@@ -9,10 +9,9 @@ from redis.exceptions import RedisError
 
 from devstack.drill.judge import OK, Act
 from devstack.drill.processes import Processes
-from devstack.drill.sessions import Session, Sessions
+from devstack.drill.sessions import Session, Sessions, opened
 from devstack.drill.stack import Stack
-from devstack.drill.wire import Call, Connection, Wire, reading
-from devstack.processes import StackError
+from devstack.drill.wire import Call, Connection, login, reading
 
 PAUSE: Final = 0.1  # seconds between two looks
 EVERY_WAY: Final = frozenset({"user-svc", "redis", "memory"})
@@ -21,13 +20,12 @@ EVERY_WAY: Final = frozenset({"user-svc", "redis", "memory"})
 class Recovery:
     """Looks at both services' databases, at Redis' tombstones, and at how each todo-svc process judges.
 
-    It must judge a session that Redis has forgotten by user-svc (the circuit breaker has closed) and then from memory
-    (the channel is heard), and one that has just logged in from Redis.
+    It must pass logins on (their circuit breaker has closed), judge a session that Redis has forgotten by user-svc (its
+    circuit breaker too) and then from memory (the channel is heard), and one that has just logged in from Redis.
     """
 
-    def __init__(self, stack: Stack, wire: Wire, sessions: Sessions, todo: Processes, user: Processes) -> None:
+    def __init__(self, stack: Stack, sessions: Sessions, todo: Processes, user: Processes) -> None:
         self._stack = stack
-        self._wire = wire
         self._sessions = sessions
         self._todo = todo
         self._user = user
@@ -53,7 +51,7 @@ class Recovery:
 
     async def _knows_every_way(self, connection: Connection) -> None:
         """Ask this process about two new sessions until each way has been seen."""
-        forgotten, primed = await self._new_session(), await self._new_session()
+        forgotten, primed = await self._new_session(connection), await self._new_session(connection)
         with suppress(RedisError):
             await self._stack.forget(forgotten)
         seen: set[str] = set()
@@ -66,16 +64,18 @@ class Recovery:
 
         await _until(seen_all)
 
-    async def _new_session(self) -> Session:
-        opened: list[Session] = []
+    async def _new_session(self, connection: Connection) -> Session:
+        """Log in at this process; it may not ask user-svc for a while."""
+        account, found = self._sessions.accounts[0], list[Session]()
 
         async def logged_in() -> bool:
-            with suppress(StackError):
-                opened.append(await self._sessions.open(self._wire, self._sessions.accounts[0]))
-            return bool(opened)
+            answer = await connection.send(login(account.email, account.password))
+            if answer is not None and answer.status == OK:
+                found.append(opened(account, answer))
+            return bool(found)
 
         await _until(logged_in)
-        return opened[0]
+        return found[0]
 
 
 async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
