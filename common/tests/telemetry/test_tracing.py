@@ -105,10 +105,15 @@ async def test_call_to_another_service(on: Tracing, sent: InMemorySpanExporter) 
     assert on.current_id() == ""
 
 
-async def test_statements(on: Tracing, sent: InMemorySpanExporter, postgres_server: TestPostgres) -> None:
+@pytest.mark.parametrize("pooled", [False, True])
+async def test_statements(
+    on: Tracing, sent: InMemorySpanExporter, postgres_server: TestPostgres, *, pooled: bool
+) -> None:
     """Each has a span, with its text where no value is in it; of an error only the kind is told."""
     assert spans.connection_class() is on.connection_class
-    async with Database(postgres_server.dsn("postgres"), size=1, application="traced") as database:
+    async with Database(postgres_server.dsn("postgres"), size=1, application="traced", pooled=pooled) as database:
+        await database.row("SELECT 1")  # the first connects
+        sent.clear()
         await database.row("SELECT $1::text", "geheim")
         with pytest.raises(asyncpg.InvalidTextRepresentationError):
             await database.rows("SELECT 'geheim'::text::int WHERE $1 <> ''", "x")
