@@ -134,8 +134,9 @@ async def test_no_owner_stays_behind(bouncer: PgBouncer, todo_dsn: str) -> None:
 
         async def own(owner: UUID, *, cut_off: bool) -> int:
             try:
-                async with asyncio.timeout(0 if cut_off else None), database.owned(owner) as transaction:
+                async with asyncio.timeout(None) as limit, database.owned(owner) as transaction:
                     if cut_off:
+                        limit.reschedule(0)
                         await asyncio.Event().wait()
                     seen = await transaction.row(OWNER)
             except TimeoutError:

@@ -54,7 +54,7 @@ async def dial(dsn: str, **options: Any) -> Any:
 
 
 class _Remembering(asyncpg.Connection):
-    """Knows what its statements take and give, so that it asks once and not each time: half of what one costs.
+    """Knows what its statements take and give, so that it asks once, not each time: a third of what one costs.
 
     What it knows is of the tables as they were: whatever goes wrong, it asks anew.
     """

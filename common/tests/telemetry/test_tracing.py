@@ -105,10 +105,15 @@ async def test_call_to_another_service(on: Tracing, sent: InMemorySpanExporter) 
     assert on.current_id() == ""
 
 
-async def test_statements(on: Tracing, sent: InMemorySpanExporter, postgres_server: TestPostgres) -> None:
+@pytest.mark.parametrize("pooled", [False, True])
+async def test_statements(
+    on: Tracing, sent: InMemorySpanExporter, postgres_server: TestPostgres, *, pooled: bool
+) -> None:
     """Each has a span, with its text where no value is in it; of an error only the kind is told."""
     assert spans.connection_class() is on.connection_class
-    async with Database(postgres_server.dsn("postgres"), size=1, application="traced") as database:
+    async with Database(postgres_server.dsn("postgres"), size=1, application="traced", pooled=pooled) as database:
+        await database.row("SELECT 1")  # the first connects
+        sent.clear()
         await database.row("SELECT $1::text", "geheim")
         with pytest.raises(asyncpg.InvalidTextRepresentationError):
             await database.rows("SELECT 'geheim'::text::int WHERE $1 <> ''", "x")
@@ -164,8 +169,9 @@ async def test_off_again(sent: InMemorySpanExporter) -> None:
     assert sent.get_finished_spans() == ()
 
 
-async def test_the_end_waits_for_no_collector(silent: Any) -> None:
+async def test_the_end_waits_for_no_collector(silent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that accepts and never answers gets a moment, and no exit waits for it."""
+    monkeypatch.setattr(tracing, "FLUSH", 0.2)
     started = time.perf_counter()
     async with Tracing("notes-svc", f"http://{silent.address}"):
         with spans.span("GET /me", {}):
