@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,7 +17,7 @@ from litestar.routes import HTTPRoute
 from common.auth import PUBLIC
 from common.database import Database, Transaction
 from common.http.etag import page_tag, parse
-from common.http.paging import Keyset
+from common.http.paging import MAXIMUM, Keyset
 from common.settings import load
 from common.testing import FakeAuthenticator, a_user
 from devstack.fixtures import TestPostgres
@@ -43,13 +44,15 @@ SELECT o, gen_random_uuid(), o, md5(n::text) || ' todo - ' || n, n, ARRAY['l' ||
        timestamptz '2026-01-01Z' + n * interval '1 minute'
 FROM generate_series(1, 2000) AS n, unnest($1::uuid[]) AS o
 """
+# Besides, as it is where there are many: these ten have far more than a plan expects of anybody.
 OTHERS = (
     "INSERT INTO owners (owner_id, seq) SELECT gen_random_uuid(), 1 FROM generate_series(1, 2000)",
     "INSERT INTO idempotency_keys SELECT gen_random_uuid(), n, '', 201, NULL, '' FROM generate_series(1, 2000) AS n",
+    "ALTER TABLE todos ALTER COLUMN owner_id SET (n_distinct = 200), ALTER COLUMN list_id SET (n_distinct = 20)",
+    "ALTER TABLE todo_search ALTER COLUMN owner_id SET (n_distinct = 200)",
 )
-# As it is where there are many: these ten have far more than anybody's plan expects.
-EXPECTED = "ALTER TABLE {} ALTER COLUMN owner_id SET (n_distinct = 200)"
 SCAN = re.compile(r"Seq Scan on (lists|todos|todo_search|changes|owners|idempotency_keys)")
+MODES = ["force_custom_plan", "force_generic_plan"]
 READ = re.compile(r"(?: on (?:todos|todo_search|ix_todo_search_words)\b.*\(actual rows=|Rows Removed by .*: )(\d+)")
 Json = dict[str, Any]
 
@@ -82,6 +85,14 @@ class Explained:
         return next(iter(await self.rows(statement, *arguments)), None)
 
 
+@asynccontextmanager
+async def explaining(dsn: str, mode: str = "auto") -> AsyncIterator[Explained]:
+    """For as long as it takes, a database whose plans are made in this mode."""
+    connection = await asyncpg.connect(dsn, server_settings={"plan_cache_mode": mode})
+    yield Explained(connection)
+    await connection.close()
+
+
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def crowd(postgres_server: TestPostgres) -> AsyncIterator[tuple[str, UUID]]:
     """A database with ten owners of 2,000 todos each, and one of them."""
@@ -90,7 +101,7 @@ async def crowd(postgres_server: TestPostgres) -> AsyncIterator[tuple[str, UUID]
     admin = await asyncpg.connect(postgres_server.admin_dsn("plans"))
     await admin.execute(OWNERS, owners)
     await admin.execute(MANY, owners)
-    for statement in (*OTHERS, *map(EXPECTED.format, ("todos", "todo_search"))):
+    for statement in OTHERS:
         await admin.execute(statement)
     await admin.execute("ANALYZE")
     await admin.close()
@@ -110,23 +121,21 @@ def _windows() -> Iterator[tuple[TodoFilters, Window]]:
         yield filters, Window(order=ORDERS["-position"], limit=20, cursor=None)
 
 
-@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+@pytest.mark.parametrize("mode", MODES)
 async def test_no_read_scans_a_table(crowd: tuple[str, UUID], mode: str) -> None:
     """Pages in every order, searches, labels, lists and single rows, as the services' own role."""
     dsn, owner = crowd
-    connection = await asyncpg.connect(dsn, server_settings={"plan_cache_mode": mode})
-    explained = Explained(connection)
-    todos, lists = TodoQueries(explained, owner), ListQueries(explained, owner)
-    for filters, window in _windows():
-        found = await todos.page(filters, window)
-        await todos.page(filters, window, owner)
-    page = await todos.page(TodoFilters(), Window(limit=1, cursor=None))
-    assert page.content is not None
-    await todos.seen(page.content.items[0].id, parse('"2"'))
-    await lists.page(20, None, nested=True)
-    await lists.nested(owner, None)
-    await lists.seen(owner, parse('"2"'))
-    await connection.close()
+    async with explaining(dsn, mode) as explained:
+        todos, lists = TodoQueries(explained, owner), ListQueries(explained, owner)
+        for filters, window in _windows():
+            found = await todos.page(filters, window)
+            await todos.page(filters, window, owner)
+        page = await todos.page(TodoFilters(), Window(limit=1, cursor=None))
+        assert page.content is not None
+        await todos.seen(page.content.items[0].id, parse('"2"'))
+        await lists.page(20, None, nested=True)
+        await lists.nested(owner, None)
+        await lists.seen(owner, parse('"2"'))
     assert found.tag == page.tag
     assert [line for line in explained.lines if SCAN.search(line)] == []
 
@@ -136,15 +145,24 @@ async def test_no_read_scans_a_table(crowd: tuple[str, UUID], mode: str) -> None
 async def test_a_search_reads_little(crowd: tuple[str, UUID], search: str, count: int, order: Keyset | None) -> None:
     """Of whoever has more than most: from the newest on where a word is common, else what an index finds."""
     dsn, owner = crowd
-    connection = await asyncpg.connect(dsn, server_settings={"plan_cache_mode": "force_generic_plan"})
-    explained = Explained(connection)
-    found = await TodoQueries(explained, owner).page(
-        TodoFilters(search=search), Window(order=order, limit=20, cursor=None), owner
-    )
-    await connection.close()
+    async with explaining(dsn, "force_generic_plan") as explained:
+        found = await TodoQueries(explained, owner).page(
+            TodoFilters(search=search), Window(order=order, limit=20, cursor=None), owner
+        )
     assert found.content is not None
     assert len(found.content.items) == count
     assert max(int(rows) for line in explained.lines for rows in READ.findall(line)) == LOOKED_AT
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_the_first_todos_of_a_list_are_read_alone(crowd: tuple[str, UUID], mode: str) -> None:
+    """Of a list with far more than most, whether it is asked for or stands on a page."""
+    dsn, owner = crowd
+    async with explaining(dsn, mode) as explained:
+        lists = ListQueries(explained, owner)
+        await lists.nested(owner, None)
+        await lists.page(20, None, nested=True)
+    assert max(int(rows) for line in explained.lines for rows in READ.findall(line)) == MAXIMUM + 1
 
 
 @pytest.mark.parametrize("filters", [TodoFilters(), TodoFilters(search="todo"), TodoFilters(labels=["l7"])])
@@ -152,12 +170,10 @@ async def test_a_search_reads_little(crowd: tuple[str, UUID], search: str, count
 async def test_not_modified_reads_no_row(crowd: tuple[str, UUID], filters: TodoFilters, order: Keyset | None) -> None:
     """With the tag of the page whatever would read todos, or look for them, is never executed."""
     dsn, owner = crowd
-    connection = await asyncpg.connect(dsn)
-    explained = Explained(connection)
-    found = await TodoQueries(explained, owner).page(
-        filters, Window(order=order, limit=20, cursor=None), seen=parse(page_tag(2501))
-    )
-    await connection.close()
+    async with explaining(dsn) as explained:
+        found = await TodoQueries(explained, owner).page(
+            filters, Window(order=order, limit=20, cursor=None), seen=parse(page_tag(2501))
+        )
     assert (found.tag, found.content) == (page_tag(2501), None)
     scans = [line for line in explained.lines if re.search(r" on (todos|todo_search)", line)]
     assert scans
@@ -167,12 +183,10 @@ async def test_not_modified_reads_no_row(crowd: tuple[str, UUID], filters: TodoF
 async def test_not_modified_reads_no_trash_and_no_change(crowd: tuple[str, UUID]) -> None:
     """The same for what was deleted and for what has changed."""
     dsn, owner = crowd
-    connection = await asyncpg.connect(dsn)
-    explained = Explained(connection)
-    seen = parse(f"{page_tag(2501)}, {page_tag(2501, KEPT // timedelta(seconds=1))}")
-    trash = await TrashQueries(explained, owner).page(20, None, seen)
-    changes = await ChangeQueries(explained, owner).seen(Place.at(7), 20, seen)
-    await connection.close()
+    async with explaining(dsn) as explained:
+        seen = parse(f"{page_tag(2501)}, {page_tag(2501, KEPT // timedelta(seconds=1))}")
+        trash = await TrashQueries(explained, owner).page(20, None, seen)
+        changes = await ChangeQueries(explained, owner).seen(Place.at(7), 20, seen)
     assert (trash.content, changes.content) == (None, None)
     scans = [line for line in explained.lines if re.search(r" on (todos|lists|changes)", line)]
     assert len(scans) >= 5
@@ -223,10 +237,8 @@ async def _use(ann: httpx.AsyncClient, anything: str) -> set[tuple[str, str]]:
     items, todos = f"/lists/{made['id']}", f"/lists/{made['id']}/todos"
     first, second = [await ask("POST", todos, {"content": "x"}) for _ in range(2)]
     one = f"/todos/{first['id']}"
-    for path in (
-        *("/lists", "/lists?include=todos", items, f"{items}?include=todos"),
-        *(todos, "/todos", one, "/trash", "/sync"),
-    ):
+    nested = "/lists?include=todos", f"{items}?include=todos"
+    for path in (*nested, "/lists", items, todos, "/todos", one, "/trash", "/sync"):
         await ask("GET", path)
         await ask("GET", path, If_None_Match='"1"')
     for path in ("/lists", "/todos", "/sync"):
@@ -234,12 +246,8 @@ async def _use(ann: httpx.AsyncClient, anything: str) -> set[tuple[str, str]]:
         word = "since" if path == "/sync" else "cursor"
         await ask("GET", f"{path}?limit=1&{word}={following.get('next_cursor') or following.get('next')}")
     await ask("GET", "/events", Last_Event_ID="9" * 9)
-    for change in (
-        {"before": first["id"]},
-        {"position": 1},
-        {"list_id": made["id"]},
-        {"labels": ["x"], "content": "y"},
-    ):
+    places = {"before": first["id"]}, {"position": 1}, {"list_id": made["id"]}
+    for change in (*places, {"labels": ["x"], "content": "y"}):
         await ask("PATCH", f"/todos/{second['id']}", change, If_Match="*")
     await ask("PATCH", items, {"title": "Newer"}, If_Match='"1"')
     await ask("POST", "/todos/batch", {"operations": [{"op": "delete", "id": second["id"]}]})
@@ -273,7 +281,7 @@ async def test_no_statement_scans_a_table(
         await Eraser(database).erase(owner, "1-0")
     assert asked >= _guarded(app)
     assert len(overheard.sent) > 50
-    for mode in ("force_custom_plan", "force_generic_plan"):
+    for mode in MODES:
         assert await overheard.scans(dsn, owner, mode) == []
 
 

@@ -32,6 +32,15 @@ def clocked(statement: str) -> str:
     return f"SELECT me.clock, found.* FROM {CLOCK} LEFT JOIN LATERAL ({statement}) AS found ON true"  # noqa: S608
 
 
+def at_most(count: int) -> str:
+    """A LIMIT that the planner cannot read, and takes for a tenth of the rows.
+
+    It thinks of the usual owner of few rows. Where it knows that more than those are wanted, it has all rows sorted,
+    of somebody with very many too, in place of reading the first by an index.
+    """
+    return f"LIMIT (SELECT {count})"
+
+
 class Owned:
     """The conditions and arguments of one statement; `$1` is the owner, always."""
 

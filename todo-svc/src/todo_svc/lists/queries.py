@@ -11,7 +11,7 @@ from common.dto import Page
 from common.errors import NotFound
 from common.http.etag import Tagged, Tags, has, page_tag, version_tag
 from common.http.paging import MAXIMUM, Keyset
-from common.sql import Owned, clocked, confined, owned
+from common.sql import Owned, at_most, clocked, confined, owned
 from todo_svc.lists.schemas import TodoList
 from todo_svc.todos.filters import TodoFilters, Window
 from todo_svc.todos.queries import COLUMNS as TODO_COLUMNS
@@ -121,7 +121,8 @@ def _columns(*, nested: bool) -> str:
         return COLUMNS
     return f"""{COLUMNS}, ARRAY(
         SELECT ROW({TODO_COLUMNS}) FROM todos
-        WHERE {owned("todos.")} AND list_id = lists.id AND deleted_at IS NULL ORDER BY position, id LIMIT {MAXIMUM + 1}
+        WHERE {owned("todos.")} AND list_id = lists.id AND deleted_at IS NULL
+        ORDER BY position, id {at_most(MAXIMUM + 1)}
     ) AS todos"""  # noqa: S608 - no value is in the text
 
 

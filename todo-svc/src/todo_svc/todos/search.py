@@ -11,11 +11,9 @@ from typing import Final
 from unicodedata import combining, normalize
 
 from common.http.paging import Keyset, Position
-from common.sql import Owned, owned
+from common.sql import Owned, at_most, owned
 from todo_svc.todos.filters import COMMON, TodoFilters
 
-# Bound, and never written into a statement: its plan is for an owner of the usual few todos, and a LIMIT of more than
-# those would have it sort all of an owner's. One that it does not know it takes for a tenth of them.
 LOOKED_AT: Final = 400  # of the newest
 MANY: Final = 1000  # matches, or todos of one owner; the owner's clock stands for the number of todos
 WALKED: Final = 5000  # todos, which is about as dear as that many matches
@@ -51,7 +49,7 @@ _PROBE = f"""probe AS MATERIALIZED (
     SELECT count(*) FILTER (WHERE {{}}) * me.clock >= {LOOKED_AT * MANY} AS common FROM (
         SELECT content, description, labels FROM todo_search
         WHERE owner_id = $1 AND {NEWEST} AND me.clock >= {MANY}
-        ORDER BY created_at DESC, todo_id DESC LIMIT {{}}
+        ORDER BY created_at DESC, todo_id DESC {at_most(LOOKED_AT)}
     ) AS newest
 )"""  # noqa: S608 - no value is in the text
 _IS_COMMON: Final = "(SELECT common FROM probe)"
@@ -94,7 +92,7 @@ class Search:
             SELECT 0 AS class, {self._columns} FROM (
                 SELECT {self._columns} FROM todos
                 WHERE {self._wanted.conditions} AND deleted_at IS NULL AND {_IS_COMMON}
-                ORDER BY {order.clause} LIMIT {self._wanted.bind(WALKED)}
+                ORDER BY {order.clause} {at_most(WALKED)}
             ) AS walked WHERE (SELECT {self._matches()} FROM todo_search WHERE todo_id = walked.id OFFSET 0)
             ORDER BY {order.clause} LIMIT {self._limit}
         """  # noqa: S608 - no value is in the text
@@ -104,7 +102,7 @@ class Search:
         return f"""
             SELECT {COMMON} AS class, t.* FROM (
                 SELECT * FROM todo_search WHERE {owned()} AND {NEWEST} AND {condition}
-                ORDER BY {_FIRST} LIMIT {self._wanted.bind(WALKED)}
+                ORDER BY {_FIRST} {at_most(WALKED)}
             ) AS s CROSS JOIN LATERAL ({self._todo()}) AS t WHERE {self._matches("s.")}
             ORDER BY s.created_at DESC, s.todo_id DESC LIMIT {self._limit}
         """  # noqa: S608 - no value is in the text
@@ -145,7 +143,7 @@ class Search:
     def _either(self, walk: str, found: str, *, probe: bool = False) -> str:
         """What the walk came upon, if that is a page, else what the index finds."""
         is_page = f"(SELECT count(*) = {self._limit} FROM walk)"  # noqa: S608 - no value is in the text
-        parts = [_PROBE.format(self._matches(), self._wanted.bind(LOOKED_AT))] if probe else []
+        parts = [_PROBE.format(self._matches())] if probe else []
         return self._with(
             f"(SELECT * FROM walk WHERE {is_page}) UNION ALL (SELECT * FROM ({found}) AS found WHERE NOT {is_page})",  # noqa: S608 - no value is in the text
             *parts,
