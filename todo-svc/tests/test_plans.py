@@ -172,9 +172,9 @@ async def test_not_modified_reads_no_row(crowd: tuple[str, UUID], filters: TodoF
     dsn, owner = crowd
     async with explaining(dsn) as explained:
         found = await TodoQueries(explained, owner).page(
-            filters, Window(order=order, limit=20, cursor=None), seen=parse(page_tag(2501))
+            filters, Window(order=order, limit=20, cursor=None), seen=parse(page_tag(owner, 2501))
         )
-    assert (found.tag, found.content) == (page_tag(2501), None)
+    assert (found.tag, found.content) == (page_tag(owner, 2501), None)
     scans = [line for line in explained.lines if re.search(r" on (todos|todo_search)", line)]
     assert scans
     assert [line for line in scans if "never executed" not in line] == []
@@ -184,7 +184,7 @@ async def test_not_modified_reads_no_trash_and_no_change(crowd: tuple[str, UUID]
     """The same for what was deleted and for what has changed."""
     dsn, owner = crowd
     async with explaining(dsn) as explained:
-        seen = parse(f"{page_tag(2501)}, {page_tag(2501, KEPT // timedelta(seconds=1))}")
+        seen = parse(f"{page_tag(owner, 2501)}, {page_tag(owner, 2501, KEPT // timedelta(seconds=1))}")
         trash = await TrashQueries(explained, owner).page(20, None, seen)
         changes = await ChangeQueries(explained, owner).seen(Place.at(7), 20, seen)
     assert (trash.content, changes.content) == (None, None)

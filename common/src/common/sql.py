@@ -68,7 +68,7 @@ class Owned:
     def unless(self, seen: Tags | None, setting: int | None = None) -> None:
         """No row, and none is looked at, if the reader has the page of this clock already; lateral to `CLOCK` only."""
         if seen is not None:
-            clocks, anything = self.bind(seen.clocks(setting)), self.bind(seen.anything)
+            clocks, anything = self.bind(seen.clocks(self.arguments[0], setting)), self.bind(seen.anything)
             self.unseen = f"me.clock <> ALL({clocks}::bigint[]) AND NOT {anything}::boolean"
             self._conditions.append(self.unseen)
 

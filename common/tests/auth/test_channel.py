@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import msgspec
@@ -49,6 +51,32 @@ def dead(session: UUID = SESSION) -> bytes:
 def good(known: Standing) -> bytes:
     """What is announced of a changed profile."""
     return msgspec.json.encode(Announcement(SESSION, known, time.time() + 60, time.time()))
+
+
+async def test_want_of_a_right_is_said_once(redis_url: str, redis: Redis) -> None:
+    """Redis refuses what the channel must ask: a person has to learn which right is missing, and not twice a second."""
+    run: Any = redis.execute_command
+    await run("ACL", "SETUSER", "limited", "on", ">secret", "~*", "&*", "+@all", "-info")
+    parts = urlsplit(redis_url)
+    channel = StandingChannel(
+        listen(RedisUrl(f"redis://limited:secret@{parts.hostname}:{parts.port}/0")), StandingMemory()
+    )
+
+    async def is_tried_again() -> bool:
+        errors: Any = await redis.info("errorstats")
+        return sum(int(error["count"]) for error in errors.values()) >= 3
+
+    await redis.config_resetstat()
+    try:
+        with captured_logs() as logs:
+            log.configure("test", level="WARNING", form="json")
+            async with channel:
+                await eventually(is_tried_again)
+        [line] = logs.lines
+    finally:
+        await run("ACL", "DELUSER", "limited")
+    assert (line["event"], line["level"]) == ("standing channel lost", "warning")
+    assert "INFO" in line["refusal"].upper() or "permission" in line["refusal"]
 
 
 async def test_tombstone_evicts_in_milliseconds(redis_url: str, redis: Redis) -> None:

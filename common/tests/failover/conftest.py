@@ -55,6 +55,11 @@ class Member(Valkey):
         with Redis.from_url(self.url) as redis:
             return redis.execute_command(*words)
 
+    def identity(self) -> bytes:
+        """What `standing:ready` must say for it to be believed."""
+        about = self.ask("INFO")
+        return f"{about['run_id']}-{about['master_replid']}".encode()
+
 
 class Sentinel(Member):
     """It has no password of its own."""

@@ -1,6 +1,7 @@
 """Entity tags: read as RFC 9110 has them, and told to the client with each answer."""
 
 from collections.abc import Callable
+from uuid import UUID
 
 import httpx
 import pytest
@@ -24,6 +25,7 @@ from common.testing import client_of
 
 Build = Callable[..., Litestar]
 
+ANN, BOB = UUID(int=0xA1), UUID(int=0xB0B)
 BROKEN = ["", ",", "7", '"7', '7"', '"7" x', '*, "7"', '"7", *', 'w/"7"', "**", 'W/ "7"', '"7";"8"', '"\t"', "\xff\0"]
 
 
@@ -77,14 +79,21 @@ def test_a_comma_may_stand_in_a_tag() -> None:
 
 def test_clocks_of_page_tags() -> None:
     """Those of today's representation, weak or not, and no number that PostgreSQL has not."""
-    field = f'"7", {page_tag(12)}, W/{page_tag(0)}, "p12-0", "p12", "p007-1", "p{10**18}-1", "p-1-1"'
-    assert sorted(parse(field).clocks()) == [0, 12]
+    good = f"{page_tag(ANN, 12)}, W/{page_tag(ANN, 0)}"
+    bad = [page_tag(ANN, 12).replace("p12-1", other) for other in ("p13-0", "p14", "p015-1", f"p{10**18}-1", "p-1-1")]
+    assert sorted(parse(", ".join(['"7"', good, *bad, '"p16-1"'])).clocks(ANN)) == [0, 12]
+
+
+def test_a_page_tag_is_its_owners() -> None:
+    """What one caller was given says nothing of another's page, though their clocks show the same."""
+    assert page_tag(ANN, 1) != page_tag(BOB, 1)
+    assert parse(page_tag(ANN, 1)).clocks(BOB) == []
 
 
 def test_a_setting_in_a_page_tag() -> None:
     """A page in which it shows is another one where it is another, and no page without it."""
-    tags = parse(f"{page_tag(1)}, {page_tag(2, 7)}, {page_tag(3, 30)}")
-    assert [tags.clocks(setting) for setting in (None, 7, 30, 8)] == [[1], [2], [3], []]
+    tags = parse(f"{page_tag(ANN, 1)}, {page_tag(ANN, 2, 7)}, {page_tag(ANN, 3, 30)}")
+    assert [tags.clocks(ANN, setting) for setting in (None, 7, 30, 8)] == [[1], [2], [3], []]
 
 
 async def test_an_answer_has_its_tag(build: Build) -> None:

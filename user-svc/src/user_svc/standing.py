@@ -13,7 +13,7 @@ import structlog
 from msgspec import Struct
 from redis.exceptions import RedisError
 
-from common.auth.channel import identity
+from common.auth.channel import identity, told
 from common.auth.standing import BUDGET, CHANNEL, GOOD_FOR, READY, TOMBSTONE, Announcement, encode, key, standing
 from common.database import Database
 from common.dto import User
@@ -107,7 +107,7 @@ class StandingAuthority:
 
     async def _watch(self) -> None:
         """Reload whenever this Redis is not the one that was loaded: flushed, restored, restarted, failed over."""
-        purge_at = 0.0
+        purge_at, refusal = 0.0, None
         while True:
             try:
                 server = await identity(self._redis, self._redis.tag)
@@ -116,8 +116,11 @@ class StandingAuthority:
                 if time.monotonic() >= purge_at:
                     await self._database.rows(_PURGE)
                     purge_at = time.monotonic() + PURGE
+                refusal = None
             except Exception as error:  # noqa: BLE001 - nobody would notice a watch that has ended
-                _log.debug("standing not loaded", error=type(error).__name__)
+                before, refusal = refusal, told(error)
+                say = _log.warning if refusal and refusal != before else _log.debug
+                say("standing not loaded", error=type(error).__name__, refusal=refusal)
             await asyncio.sleep(WATCH)
 
     async def _load(self, server: bytes) -> None:

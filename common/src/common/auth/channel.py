@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from common.auth import decisions
 from common.auth.memory import StandingMemory
@@ -38,6 +38,7 @@ class StandingChannel:
         self._clock = clock
         self._decoder = msgspec.json.Decoder(Announcement)
         self._task: asyncio.Task[None] | None = None
+        self._refusal: str | None = None
         self.server: bytes | None = None
         self.subscribed = asyncio.Event()
 
@@ -57,8 +58,10 @@ class StandingChannel:
                 async with self._redis.pubsub() as subscription:
                     await self._listen(subscription)
             except (RedisError, OSError, TimeoutError) as error:
-                if self.memory.listening:
-                    _log.warning("standing channel lost", error=type(error).__name__)
+                refusal = told(error)
+                if self.memory.listening or refusal != self._refusal:
+                    _log.warning("standing channel lost", error=type(error).__name__, refusal=refusal)
+                self._refusal = refusal
             finally:
                 self.subscribed.clear()
                 self.memory.listening, self.server = False, None
@@ -102,7 +105,12 @@ class StandingChannel:
             self.memory.replace(news.session, news.standing)
 
 
+def told(error: BaseException) -> str | None:
+    """What Redis said where it refused a command, as for want of a right: nothing mends that but a person."""
+    return str(error) if isinstance(error, ResponseError) else None
+
+
 async def identity(redis: Redis, tag: str = "") -> bytes:
     """Which Redis has the keys of this tag: another after a restart or a failover."""
-    run_id: bytes = await redis.execute_command(*who(tag))  # type: ignore[no-untyped-call]
-    return run_id
+    server: bytes = await redis.execute_command(*who(tag))  # type: ignore[no-untyped-call]
+    return server

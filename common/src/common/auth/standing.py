@@ -30,7 +30,12 @@ _AWAY: Final = (HiredisError, OSError, TimeoutError)
 _REPLACE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end"
 
 # By a write that changes nothing: who takes it is no replica, and in a cluster the owner of our keys.
-_WHO = "redis.call('PERSIST', KEYS[1]) return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')"
+# Process and history: a master that was a replica meanwhile has a new one, and lost what the other had not.
+_WHO = """
+redis.call('PERSIST', KEYS[1])
+local run, history = redis.call('INFO', 'server'), redis.call('INFO', 'replication')
+return string.match(run, 'run_id:(%x+)') .. '-' .. (string.match(history, 'master_replid:(%x+)') or '')
+"""
 
 
 class Standing(User, frozen=True, kw_only=True):
@@ -140,7 +145,7 @@ def key(session: UUID) -> str:
 
 
 def who(tag: str) -> tuple[str | int, ...]:
-    """The command whose answer is the identity of a server, another one after a restart."""
+    """The command whose answer is the identity of a server, another one after a restart or a promotion."""
     return ("EVAL", _WHO, 1, tag + READY)
 
 

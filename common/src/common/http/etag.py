@@ -1,12 +1,14 @@
 """Entity tags and the conditions made of them (RFC 9110 sections 8.8.3 and 13.1).
 
-An item's tag is its version, `"7"`. A page's is the owner's clock, `"p1234-1"`: any change of the owner's changes it;
-where a setting shows in the page too, it is named behind, `"p1234-1.2592000"`.
+An item's tag is its version, `"7"`. A page's is the owner's clock and the end of the owner's id, `"p1234-1-a1b2c3d4"`:
+any change of the owner's changes it, and what one caller was given is no other's. Where a setting shows in the page
+too, it is named behind, `"p1234-1-a1b2c3d4.2592000"`.
 A field that cannot be read names no tag: `If-Match` then fails, and `If-None-Match` is as if it had not come.
 """
 
 import re
 from typing import Annotated, Any, Final, Generic, TypeVar
+from uuid import UUID
 
 from litestar import Response
 from litestar.di import Provide
@@ -23,7 +25,7 @@ NONE_MATCH: Final = b"if-none-match"
 
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _VERSION = re.compile(r'"([1-9][0-9]{0,8})"')
-_PAGE = re.compile(rf'"p(0|[1-9][0-9]{{0,17}})-{REPRESENTATION}((?:\.[0-9]{{1,18}})?)"')
+_PAGE = re.compile(rf'"p(0|[1-9][0-9]{{0,17}})-{REPRESENTATION}(-[0-9a-f]{{8}}(?:\.[0-9]{{1,18}})?)"')
 
 IfMatch = Annotated[
     str | None, HeaderParameter(name="If-Match", description="Only where the object still has one of these tags")
@@ -53,10 +55,10 @@ class Tags(Struct, frozen=True):
         found = (_VERSION.fullmatch(tag) for tag in self.tags)
         return None if self.anything else [int(match[1]) for match in found if match]
 
-    def clocks(self, setting: int | None = None) -> list[int]:
-        """The owner's clock in each tag of such a page among them, for a statement that then need not read it."""
+    def clocks(self, owner: UUID, setting: int | None = None) -> list[int]:
+        """The clock in each tag of such a page of the owner's, for a statement that then need not read it."""
         found = (_PAGE.fullmatch(tag.removeprefix("W/")) for tag in self.tags)
-        return [int(match[1]) for match in found if match and match[2] == _behind(setting)]
+        return [int(match[1]) for match in found if match and match[2] == _behind(owner, setting)]
 
 
 class Tagged(Struct, Generic[T], frozen=True):
@@ -86,9 +88,9 @@ def version_tag(version: int) -> str:
     return f'"{version}"'
 
 
-def page_tag(clock: int, setting: int | None = None) -> str:
+def page_tag(owner: UUID, clock: int, setting: int | None = None) -> str:
     """The tag of whatever shows several of an owner's rows, and a setting, if it does."""
-    return f'"p{clock}-{REPRESENTATION}{_behind(setting)}"'
+    return f'"p{clock}-{REPRESENTATION}{_behind(owner, setting)}"'
 
 
 def require(if_match: Tags | None, tag: str, current: Any = None) -> None:
@@ -122,8 +124,9 @@ def not_modified(tag: str) -> Response[Any]:
     return Response(None, status_code=304, headers={"ETag": tag})
 
 
-def _behind(setting: int | None) -> str:
-    return "" if setting is None else f".{setting}"
+def _behind(owner: UUID, setting: int | None) -> str:
+    end = f"-{owner.int & 0xFFFFFFFF:08x}"
+    return end if setting is None else f"{end}.{setting}"
 
 
 def _if_match(scope: Scope, declared: FromHeader[IfMatch] = None) -> Tags | None:  # noqa: ARG001 - for OpenAPI

@@ -14,6 +14,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from common.auth.channel import identity
 from common.auth.keys import KeyRing
 from devstack import control
 from devstack.drill.phases import Phase, Step
@@ -89,9 +90,8 @@ class Stack:
 
     async def is_loaded(self) -> bool:
         """Whether user-svc has told this very Redis every tombstone there is."""
-        about = await self.redis.info("server")
         ready = await self.redis.get(READY_KEY)
-        return bool(ready == str(about["run_id"]).encode())
+        return bool(ready == await identity(self.redis))
 
     def learn_key(self, session: Session) -> None:
         """Find the key that signed a session; it is in the folder unless the stack was given another."""

@@ -46,7 +46,7 @@ class ListQueries:
             ),
             *wanted.arguments,
         )
-        tag = page_tag(rows[0]["clock"])
+        tag = page_tag(self._owner, rows[0]["clock"])
         if has(seen, tag):
             return Tagged(tag, None)
         lists = [_list(row[1:]) for row in rows if row["id"] is not None]
@@ -66,7 +66,7 @@ class ListQueries:
             f"SELECT {_columns(nested=True)} FROM lists WHERE {wanted.conditions} AND deleted_at IS NULL LIMIT 1"  # noqa: S608
         )
         [row] = await self._database.rows(clocked(statement), *wanted.arguments)
-        tag = page_tag(row["clock"])
+        tag = page_tag(self._owner, row["clock"])
         if has(seen, tag):
             await self.one(list_id)
             return Tagged(tag, None)

@@ -63,12 +63,12 @@ class ChangeQueries:
     async def seen(self, place: Place | None, limit: int, seen: Tags | None) -> Tagged[Changes]:
         """The same with its tag; without a look at the changes if the reader has `seen` it. Raises as `after` does."""
         rows = await self._rows(place, limit, seen or NOTHING)
-        tag = page_tag(rows[0]["seq"])
+        tag = page_tag(self._owner, rows[0]["seq"])
         return Tagged(tag, None if has(seen, tag) else _changes(rows, place, limit))
 
     async def _rows(self, place: Place | None, limit: int, seen: Tags) -> list[Any]:
         number, floor = (place.number, place.floor) if place else (0, None)
-        arguments = number, floor, limit + 1, seen.clocks(), seen.anything
+        arguments = number, floor, limit + 1, seen.clocks(self._owner), seen.anything
         rows = await self._database.rows(_AFTER, self._owner, *arguments)
         _check(place, *rows[0][:2])
         return rows
@@ -86,7 +86,7 @@ def _changes(rows: list[Any], place: Place | None, limit: int) -> Changes:
 def _check(place: Place | None, clock: int, horizon: int) -> None:
     """A place ahead of the clock was given out by a database that has since been set back."""
     if place is not None and not horizon <= place.floor <= clock:
-        raise Gone("too much has changed since; start anew, without since", code="SYNC_TOO_OLD")
+        raise Gone("what has changed since is not known (any more): start anew, without since", code="SYNC_TOO_OLD")
 
 
 def _change(row: Any) -> Change:

@@ -46,7 +46,7 @@ class TodoQueries:
         order = window.order or (RELEVANCE if filters.search else CREATED)
         statement = _statement(filters, window, wanted, order)
         rows = await self._database.rows(clocked(statement), *wanted.arguments)
-        tag = page_tag(rows[0]["clock"])
+        tag = page_tag(self._owner, rows[0]["clock"])
         if has(seen, tag):
             return Tagged(tag, None)
         return Tagged(tag, _page(rows, window.limit, order))

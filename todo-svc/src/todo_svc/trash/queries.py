@@ -39,7 +39,7 @@ class TrashQueries:
         wanted.unless(seen, kept)
         wanted.after(DELETED, DELETED.position(cursor))
         rows = await self._database.rows(clocked(self._statement(wanted, limit)), *wanted.arguments)
-        tag = page_tag(rows[0]["clock"], kept)
+        tag = page_tag(self._owner, rows[0]["clock"], kept)
         if has(seen, tag):
             return Tagged(tag, None)
         items = [Trashed(*row[1:]) for row in rows if row["id"] is not None]
