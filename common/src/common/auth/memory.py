@@ -26,7 +26,7 @@ class Known:
     def __init__(self, standing: Standing, until: float) -> None:
         self.standing = standing
         self.until = until
-        self.callers: set[bytes] = set()
+        self.callers: tuple[bytes, ...] = ()  # which the collector of garbage need not look at, as it would at a set
 
 
 Caller = tuple[bytes, float, Principal]
@@ -100,7 +100,8 @@ class StandingMemory:
         until = min(known.until, self._clock() + 1.0 - age % 1.0)
         caller = replace(principal, source=Source.MEMORY, told=headers(Source.MEMORY, age))
         self._callers[key] = (authorization, until, caller)
-        known.callers.add(key)
+        if key not in known.callers:
+            known.callers += (key,)
 
     def bury(self, session: UUID, until: float) -> None:
         """Take a session for dead until then, in seconds since the epoch."""
