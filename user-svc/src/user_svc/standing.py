@@ -96,7 +96,7 @@ class StandingAuthority:
         return ()
 
     def _key(self, session: UUID) -> str:
-        return self._redis.tag + key(session)
+        return key(session, self._redis.tag)
 
     def _announcement(self, row: asyncpg.Record, posted_at: float) -> Announcement:
         session, until, *account = row

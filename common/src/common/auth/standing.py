@@ -92,7 +92,7 @@ class StandingStore:
             StoreUnavailable: Redis is down or slow.
 
         """
-        value, ready = await self._run("MGET", self._key(session), self._redis.tag + READY)
+        value, ready = await self._run("MGET", key(session, self._redis.tag), self._redis.tag + READY)
         return Recollection(self._read(value), ready if ready == self._redis.greeting else None, value)
 
     async def remember(self, session: UUID, user: User, *, expires_at: float, instead_of: bytes | None = None) -> None:
@@ -109,9 +109,9 @@ class StandingStore:
         value = encode(user, now)
         try:
             if instead_of is None:
-                await self._run("SET", self._key(session), value, "PX", milliseconds, "NX")
+                await self._run("SET", key(session, self._redis.tag), value, "PX", milliseconds, "NX")
             else:
-                await self._run("EVAL", _REPLACE, 1, self._key(session), instead_of, value, milliseconds)
+                await self._run("EVAL", _REPLACE, 1, key(session, self._redis.tag), instead_of, value, milliseconds)
         except StoreUnavailable:
             return
 
@@ -127,9 +127,6 @@ class StandingStore:
         except (BreakerOpen, *_AWAY) as error:
             raise StoreUnavailable from error
 
-    def _key(self, session: UUID) -> str:
-        return self._redis.tag + key(session)
-
     def _read(self, value: bytes | None) -> Standing | Revoked | None:
         if value == TOMBSTONE:
             return Revoked.REVOKED
@@ -139,9 +136,9 @@ class StandingStore:
             return None
 
 
-def key(session: UUID) -> str:
-    """Where the standing of a session is kept, behind the tag of a cluster's keys."""
-    return f"standing:{session}"
+def key(session: UUID, tag: str = "") -> str:
+    """Where the standing of a session is kept; `tag` is what a cluster's keys begin with."""
+    return f"{tag}standing:{session}"
 
 
 def who(tag: str) -> tuple[str | int, ...]:
