@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -28,7 +29,7 @@ PATIENCE = 30.0  # seconds
 
 
 class Bed:
-    """The servers, running inside a `with` block: measured ones on their core, everything else on the others.
+    """The servers: measured ones on their core, everything else on the others.
 
     `login_svc` is a user-svc to measure; the one that todo-svc asks is `user_svc`.
     """
@@ -49,18 +50,14 @@ class Bed:
         self._cores = cores
         self._started: list[Server] = []
 
-    def __enter__(self) -> Self:
+    @contextmanager
+    def running(self, measured: Collection[Service]) -> Iterator[None]:
+        """These run for as long as the block does, and what they need."""
         try:
-            self._start()
-        except BaseException:
+            self._start(measured)
+            yield
+        finally:
             self._stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
 
     async def crowded(self) -> str:
         """The id of a list of 100,100 todos, made when it is first asked for."""
@@ -81,7 +78,7 @@ class Bed:
         """The id of a new list of the user's."""
         return str(_ask(self.todo_svc, "/lists", json={"title": title}, headers=_bearer(token))["id"])
 
-    def _start(self) -> None:
+    def _start(self, measured: Collection[Service]) -> None:
         with on(self._cores.others):
             self._up(self.postgres)
             self._up(self.redis)
@@ -90,9 +87,9 @@ class Bed:
                 service.environment = self._environment(database)
                 service.migrate()
             self._up(self.user_svc)
-        self._fill()
+        self._fill(measured)
 
-    def _fill(self) -> None:
+    def _fill(self, measured: Collection[Service]) -> None:
         """Register the user, tell everybody, make the list that is read."""
         account = {"email": EMAIL, "password": PASSWORD}
         self.owner = str(_ask(self.user_svc, "/auth/register", json=account)["id"])
@@ -102,7 +99,7 @@ class Bed:
         self.bare.environment = self._environment("todo_svc")
         self.forgetful.environment = self.bare.environment | {FORGETFUL: "yes"}
         with on(self._cores.measured):
-            self._up(self.todo_svc, self.unguarded, self.login_svc, self.bare, self.forgetful, self.raw)
+            self._up(*{self.todo_svc, *measured})
         token = self.login()
         self.list_id = self.new_list("Read", token)
         for number in range(TODOS):

@@ -119,7 +119,10 @@ class Work:
     def __init__(self, bed: Bed) -> None:
         self._bed = bed
         self._keys = KeyRing.parse(bed.keys)
-        self._path = f"/lists/{bed.list_id}/todos?limit={TODOS}"
+
+    @property
+    def _path(self) -> str:
+        return f"/lists/{self._bed.list_id}/todos?limit={TODOS}"
 
     async def greet_anybody(self, _span: Span) -> Iterator[bytes]:
         """What nobody is asked for, though a token is sent."""

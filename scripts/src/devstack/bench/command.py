@@ -128,9 +128,11 @@ def run(options: Options) -> Result:
     cores = split()
     with tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as folder:
         _tell("starting PostgreSQL, Valkey and the services...")
-        with Bed(Path(folder), cores) as bed, on(cores.others):
+        bed = Bed(Path(folder), cores)
+        wanted = chosen(cases(bed), options.only)
+        with bed.running({case.service for case in wanted}), on(cores.others):
             span = Span(min(WARMUP, options.seconds / 2), options.seconds)
-            rows = uvloop.run(measure(chosen(cases(bed), options.only), span, options.rounds, _tell, bed.stores()))
+            rows = uvloop.run(measure(wanted, span, options.rounds, _tell, bed.stores()))
             soaked = uvloop.run(soak(bed, options.soak)) if options.soak else None
     return _result(options, cores, rows, soaked)
 
