@@ -79,7 +79,7 @@ async def _master(parts: SplitResult, sentinel: str) -> str | None:
     named = await _ask(_sentinel(parts, sentinel), "SENTINEL", "GET-MASTER-ADDR-BY-NAME", _words(parts)[0])
     if not isinstance(named, list):
         return None
-    host, port = (bytes(word).decode() for word in named)
+    host, port = (word.decode() for word in named)
     address = _address(parts, _netloc(host, port))
     role = await _ask(address, "ROLE")
     return address if isinstance(role, list) and role[0] == b"master" else None
