@@ -191,6 +191,20 @@ async def test_closed_pool(two: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     two.give(second)
 
 
+async def test_closing_waits_for_one_that_is_made_meanwhile(two: Pool, exchange: Exchange) -> None:
+    """Though the last of the others went in the same turn of the loop; it is closed, and its caller told."""
+    first = await lent(two)
+    waiting = asyncio.create_task(lent(two))
+    closing = asyncio.create_task(two.close())
+    await asyncio.sleep(0)
+    first.closed = True
+    two.give(first)
+    await closing
+    with pytest.raises(InterfaceError):
+        await waiting
+    assert exchange.lines[1].farewell
+
+
 async def test_wait_is_bounded(two: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody queues behind a jam for longer than a client would wait, and a jam that ends serves the next."""
     first, _ = await lent(two), await lent(two)

@@ -17,6 +17,7 @@ REQUIRED = {
 
 NO_SECRET = "must have no credentials, no query and no fragment"
 NO_ORIGIN = "CORS_ORIGINS must be origins such as https://app.example.com, without a path"
+NO_OPTIONS = "takes nothing behind the ? but `db` of unix:// and `sentinel_password`"
 
 
 def refusal(environ: dict[str, str]) -> str:
@@ -101,6 +102,18 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
             "redis+sentinel://a,b",
             "REDIS_URL must name the master that its sentinels watch: redis+sentinel://host:port/master",
         ),
+        ("REDIS_URL", "redis://:geheim\u2100@h", "REDIS_URL must look like redis://host:port"),  # NFKC makes it a/c
+        ("REDIS_URL", "redis+sentinel://:geheim\u2100@h/m", "REDIS_URL must look like redis://host:port"),
+        *(
+            ("REDIS_URL", value, f"REDIS_URL {NO_OPTIONS}")
+            for value in (
+                "redis://h?db=1",
+                "rediss://h?ssl_cert_reqs=none",
+                "unix:///s?password=geheim",
+                "redis+cluster://h?x",
+            )
+        ),
+        ("CORS_ORIGINS", "https://geheim\u2100", NO_ORIGIN),
         ("REDIS_URL", "redis+cluster://a:1,b:x", "REDIS_URL must look like redis://host:port"),
         ("REDIS_URL", "redis+geheim://a:1", "REDIS_URL must look like redis://host:port"),
         (
@@ -194,7 +207,6 @@ def test_service_without_a_host_is_refused(text: str) -> None:
         (DatabaseUrl, "postgresql://ann:ge@heim@h/db", "postgresql://***@h/db"),
         (DatabaseUrl, "postgresql://h/db?user=ann&password=geheim", "postgresql://h/db"),
         (RedisUrl, "redis://:geheim@h:6379/0", "redis://***@h:6379/0"),
-        (RedisUrl, "redis://h?password=geheim", "redis://h"),
         (RedisUrl, "redis+sentinel://:geheim@a,b/m?sentinel_password=geheim", "redis+sentinel://***@a,b/m"),
         (RedisUrl, "redis+cluster://:geheim@a:1,b", "redis+cluster://***@a:1,b"),
         (RedisUrl, "unix://:geheim@/run/redis.sock", "unix://***@/run/redis.sock"),

@@ -4,16 +4,18 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from redis.exceptions import RedisError
 
+from common import whereabouts
 from common.redis import ask, connect, listen
 from common.resp import RespClient
 from common.testing import eventually
 from common.values import RedisUrl
 from common.whereabouts import _named, locate
-from common.wire import Away
+from common.wire import Away, dial
 
 Start = Callable[..., Awaitable["Peer"]]
 REFUSALS = pytest.mark.parametrize(
@@ -80,6 +82,21 @@ async def test_whoever_knows_is_believed(peers: Start) -> None:
     assert b"\r\np@ss\r\n" in master.heard
     assert b"\r\np&w\r\n" in right.heard
     assert b"p@ss" not in right.heard
+
+
+async def test_master_with_an_address_of_ipv6(peers: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sentinel says it without brackets; whether somebody is there is asked of the right address."""
+    asked: list[str] = []
+
+    async def dial_as_told(address: str, *words: str) -> Any:
+        asked.append(address)
+        return await dial(address if "[" not in address else f"redis://127.0.0.1:{master.port}", *words)
+
+    monkeypatch.setattr(whereabouts, "dial", dial_as_told)
+    master = await peers({b"ROLE": MASTER})
+    sentinel = await peers({b"SENTINEL": b"*2\r\n$3\r\n::1\r\n$4\r\n6379\r\n"})
+    assert await locate(sentinels(sentinel.port)) == "redis://ann:p%40ss@[::1]:6379/0"
+    assert asked[1:] == ["redis://ann:p%40ss@[::1]:6379/0"]
 
 
 def cluster(*ports: int) -> RedisUrl:

@@ -28,6 +28,7 @@ LEAST: Final = 0.02  # seconds between two tries
 URGENT: Final = 0.2  # seconds between two tries, at most, while an answer is held up
 MOST: Final = 1.0  # seconds between two tries
 FAREWELL: Final = 1.5  # seconds for what is still to be delivered at the end; above the longest pause between two tries
+HELD: Final = 300.0  # seconds another process may take to deliver what it has: a batch of mails, to a slow server
 LOCK: Final = 716_440_315  # with the topic: one relay at a time drains it, so that nothing is overtaken
 
 # The end of a statement whose CTE `posted` inserted into outbox: wakes the relays when it commits.
@@ -40,9 +41,12 @@ SELECT id, payload, created_at, attempts FROM outbox WHERE topic = $1 AND not_be
 """
 _DONE = "DELETE FROM outbox WHERE id = ANY($1)"
 _LATER = """
-UPDATE outbox SET attempts = attempts + 1, not_before = now() + least(2 ^ attempts, 300) * interval '1 second'
+UPDATE outbox SET attempts = attempts + 1,
+    not_before = clock_timestamp() + least(2 ^ least(attempts, 9), 300) * interval '1 second'
 WHERE id = ANY($1)
 """
+# What was put off waits too.
+_OLDEST = "SELECT extract(epoch FROM now() - min(created_at)) FROM outbox WHERE topic = $1"
 
 _log = structlog.get_logger()
 
@@ -165,18 +169,18 @@ class Relay:
         full = True
         while full:
             async with connection.transaction():
-                await connection.execute(_WAIT, LOCK, self._topic)
+                await connection.execute(_WAIT, LOCK, self._topic, timeout=HELD)
                 rows = await connection.fetch(_TAKE, self._topic, self._batch)
                 entries = [Entry(row[0], row[1], row[2].timestamp(), row[3]) for row in rows]
-                self._oldest.set(max(0.0, time.time() - entries[0].posted_at) if entries else 0.0)
                 if entries:
                     self._behind = True
+                    self._oldest.set(max(0.0, time.time() - entries[0].posted_at))
                     later = await self._delivered(connection, entries)
                     await connection.execute(_DONE, [entry.id for entry in entries if entry.id not in later])
                     if later:
                         await connection.execute(_LATER, list(later))
                 full = len(entries) == self._batch
-        self._oldest.set(0.0)
+        self._oldest.set(await connection.fetchval(_OLDEST, self._topic) or 0.0)
 
     async def _delivered(
         self, connection: "asyncpg.Connection[asyncpg.Record]", entries: Sequence[Entry]

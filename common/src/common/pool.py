@@ -45,10 +45,10 @@ class Pool:
                 turn.set_exception(_closed())
         while self._free:
             self._end(self._free.popleft()[0])
-        self._emptied.clear()
         try:
             async with asyncio.timeout(CLOSE):
-                while self._all:
+                while self._all:  # one that was being made may have come since
+                    self._emptied.clear()
                     await self._emptied.wait()
         except TimeoutError:
             for connection in self._all:

@@ -1,7 +1,7 @@
 """Kinds of settings: what a variable's text is read into. No repr, log line or error shows a secret one."""
 
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 
 class Secret:
@@ -77,10 +77,12 @@ class RedisUrl(ServerUrl):
         """Check each of the hosts, and what stands behind them.
 
         Raises:
-            ValueError: it is no address of this kind.
+            ValueError: it is no address of this kind, or asks for what only one of our two clients would do.
 
         """
-        url, path = cls(text), urlsplit(text).path.strip("/")
+        url, (path, options) = cls(text), _path_and_options(text)
+        if options - url.options:
+            raise ValueError("takes nothing behind the ? but `db` of unix:// and `sentinel_password`")
         if not url.moves:
             if path and not path.isdecimal() and not text.startswith("unix"):
                 raise ValueError("must end with the number of a database, such as /0, or with none")
@@ -107,6 +109,13 @@ class RedisUrl(ServerUrl):
     def tag(self) -> str:
         """What every key begins with: in a cluster a hash tag, which keeps them all in one slot; elsewhere nothing."""
         return "{gatehouse}" if self.is_cluster else ""
+
+    @property
+    def options(self) -> set[str]:
+        """What may stand behind a `?`."""
+        if self._scheme == "unix":
+            return {"db"}
+        return {"sentinel_password"} if self.moves and not self.is_cluster else set()
 
     @property
     def hosts(self) -> list[str]:
@@ -154,8 +163,7 @@ class Origin(HttpUrl):
         """
         if "*" in text:
             raise ValueError("must name each origin; * is refused because answers carry credentials")
-        parts = urlsplit(text)
-        if "@" in text or text != f"{parts.scheme}://{parts.netloc.lower()}":
+        if "@" in text or not _is_bare(text):
             raise ValueError("must be origins such as https://app.example.com, without a path")
         return super().parse(text)
 
@@ -185,3 +193,21 @@ class Source:
 
     def __repr__(self) -> str:
         return f"{self.title}={self.url}"
+
+
+def _path_and_options(text: str) -> tuple[str, set[str]]:
+    """Of a Redis; `urlsplit` would show a password in which some character looks like a mark of a URL's."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise ValueError("must look like redis://host:port") from None
+    return parts.path.strip("/"), set(parse_qs(parts.query, keep_blank_values=True))
+
+
+def _is_bare(text: str) -> bool:
+    """Whether it is a scheme and a host in small letters, and nothing more."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return text == f"{parts.scheme}://{parts.netloc.lower()}"

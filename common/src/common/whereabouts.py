@@ -66,8 +66,11 @@ async def _owner(url: RedisUrl, node: str) -> str | None:
 def _named(place: str, *, by: str) -> str:
     """What MOVED names, as an address has it; no host is that of who said so."""
     host, _, port = place.rpartition(":")
-    if not host:
-        host = str(urlsplit(f"//{by}").hostname)
+    return _netloc(host or str(urlsplit(f"//{by}").hostname), port)
+
+
+def _netloc(host: str, port: str) -> str:
+    """RFC 3986 section 3.2.2: an address of IPv6 stands in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -76,7 +79,8 @@ async def _master(parts: SplitResult, sentinel: str) -> str | None:
     named = await _ask(_sentinel(parts, sentinel), "SENTINEL", "GET-MASTER-ADDR-BY-NAME", _words(parts)[0])
     if not isinstance(named, list):
         return None
-    address = _address(parts, b":".join(named).decode())
+    host, port = (word.decode() for word in named)
+    address = _address(parts, _netloc(host, port))
     role = await _ask(address, "ROLE")
     return address if isinstance(role, list) and role[0] == b"master" else None
 

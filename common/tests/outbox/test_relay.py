@@ -10,9 +10,10 @@ import asyncpg
 import pytest
 from redis.exceptions import ConnectionError as RedisAway
 
-from common import outbox
+from common import connection, outbox
 from common.outbox import Entry, Relay
-from common.testing import eventually
+from common.telemetry import log
+from common.testing import Logs, eventually
 from devstack.fixtures import TestPostgres
 
 SOON = 10.0  # seconds a busy machine may take
@@ -98,6 +99,50 @@ async def test_entry_that_is_put_off_keeps_no_other_waiting(left: Any, dsn: str,
         assert await relay.flush(SOON)
     assert [entry.attempts for batch in receiver.batches for entry in batch] == [0, 0, 1]
     assert await left() == 0
+
+
+async def test_entry_is_put_off_however_often_it_failed(writer: Any, dsn: str, post: Any, receiver: Any) -> None:
+    """Five minutes at most, and never past what a power of two can be: that would hold up the whole topic."""
+    receiver.later = {1}
+    await post(1)
+    await writer.execute("UPDATE outbox SET attempts = 2000")
+    async with Relay(dsn, TOPIC, receiver) as relay:
+        assert await relay.flush(SOON)
+    wait = await writer.fetchval("SELECT not_before - now() FROM outbox WHERE attempts = 2001")
+    assert 290 < wait.total_seconds() <= 300
+
+
+async def test_entry_is_put_off_from_the_end_of_its_try(writer: Any, dsn: str, post: Any) -> None:
+    """And not from the beginning of the transaction: a slow try would be followed by the next at once."""
+    ends: list[Any] = []
+
+    async def deliver(connection: Any, entries: Sequence[Entry]) -> list[int]:
+        ends.append(await connection.fetchval("SELECT clock_timestamp()"))
+        return [entry.id for entry in entries]
+
+    await post(1)
+    async with Relay(dsn, TOPIC, deliver) as relay:
+        assert await relay.flush(SOON)
+    assert await writer.fetchval("SELECT not_before > $1::timestamptz + interval '1 second' FROM outbox", ends[0])
+
+
+async def test_relay_waits_for_another_that_is_slow(
+    dsn: str, post: Any, receiver: Any, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mail server may take longer than any statement; that is no outage, and costs no connection."""
+    slow = type(receiver)()
+    slow.held = asyncio.Event()
+    monkeypatch.setattr(connection, "STATEMENT", 0.1)
+    log.configure("user-svc", level="INFO", form="json")
+    await post(1)
+    async with Relay(dsn, TOPIC, slow):
+        await eventually(lambda: slow.tried)
+        async with Relay(dsn, TOPIC, receiver) as waiting:
+            assert not await waiting.flush(0.3)
+            assert logs.text == ""
+            slow.held.set()
+            assert await waiting.flush(SOON)
+    assert (slow.received, receiver.received) == ([1], [])
 
 
 async def test_topics_are_relayed_apart(

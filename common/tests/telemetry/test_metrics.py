@@ -12,6 +12,7 @@ from common.telemetry import metrics
 WORKER = """
 from common.telemetry import metrics
 metrics.USERINFO_REQUESTS.labels("good").inc(3)
+metrics.EVENTS_LAG.set(7)
 """
 SHOW = "import sys; from common.telemetry import metrics; sys.stdout.write(metrics.render().decode())"
 
@@ -35,9 +36,10 @@ def test_one_process_shows_its_own() -> None:
 
 
 def test_several_processes_are_added_up(tmp_path: Path) -> None:
-    """Whichever worker answers `/metrics` speaks for all of them."""
+    """Whichever worker answers `/metrics` speaks for all of them; a gauge of one that has died is forgotten."""
     environment = os.environ | {metrics.FOLDER: str(tmp_path)}
     for _ in range(2):
         subprocess.run([sys.executable, "-c", WORKER], env=environment, check=True)
     shown = subprocess.run([sys.executable, "-c", SHOW], env=environment, check=True, capture_output=True, text=True)
     assert sample(shown.stdout, "userinfo_requests_total", outcome="good") == 6.0
+    assert sample(shown.stdout, "events_lag") == 0.0

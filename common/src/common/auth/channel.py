@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from common.auth import decisions
 from common.auth.memory import StandingMemory
@@ -57,7 +57,7 @@ class StandingChannel:
             try:
                 async with self._redis.pubsub() as subscription:
                     await self._listen(subscription)
-            except (RedisError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - nobody would notice a channel that has ended
                 refusal = told(error)
                 if self.memory.listening or refusal != self._refusal:
                     _log.warning("standing channel lost", error=type(error).__name__, refusal=refusal)

@@ -104,7 +104,7 @@ class Script:
         file = next(path for path in distribution(PACKAGE).files or [] if path.name == SCRIPT)
         plain = file.read_binary()
         self._gzipped = gzip.compress(plain, 6, mtime=0)
-        self._etag = f'"{sha256(plain).hexdigest()[:32]}"'
+        self._etag = f'W/"{sha256(plain).hexdigest()[:32]}"'  # of both: a strong one would be of one (RFC 9110 8.8.3.3)
         return plain
 
 

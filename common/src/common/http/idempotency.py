@@ -19,7 +19,6 @@ from common.idempotency import Answer, Keyed, fingerprints
 
 HEADER: Final = b"idempotency-key"
 KEYED: Final = {"idempotency": True}  # `opt` of a route, for its OpenAPI page
-MAXIMUM_BODY: Final = 64 * 1024  # bytes, where no route takes more
 _KEY = re.compile(rb"[!-~]{1,255}")
 _TRANSACTION: Final = "transaction"
 
@@ -59,7 +58,7 @@ class Idempotency:
     a body of more than `largest` bytes.
     """
 
-    def __init__(self, app: ASGIApp, database: Database, keys: KeyRing, *, largest: int = MAXIMUM_BODY) -> None:
+    def __init__(self, app: ASGIApp, database: Database, keys: KeyRing, *, largest: int) -> None:
         self.app = app
         self.largest = largest
         self.database = database

@@ -10,10 +10,12 @@ import httptools
 import httpx
 
 CONNECT: Final = 0.2  # seconds
+IDLE: Final = 4.0  # seconds: uvicorn, at the other end, closes what has rested for 5, maybe just as we write
+LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=IDLE)
 
 
 class LeanTransport(httpx.AsyncBaseTransport):
-    """Keeps idle connections, newest first; tries once more only where no connection was made.
+    """Keeps idle connections for a while, newest first; tries once more only where no connection was made.
 
     How many are open at once is the caller's affair. Of httpx's timeouts `read` holds for the whole answer.
     """
@@ -42,6 +44,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
             connection.close()
             raise
         if connection.reusable and not self._is_closed:
+            connection.idle_since = _now()
             self._idle.append(connection)
         else:
             connection.close()
@@ -56,14 +59,17 @@ class LeanTransport(httpx.AsyncBaseTransport):
     def _take_idle(self) -> "_Connection | None":
         while self._idle:
             connection = self._idle.pop()
-            if connection.reusable:
+            if connection.reusable and _now() - connection.idle_since < IDLE:
                 return connection
+            connection.close()
         return None
 
 
 def transport_to(base_url: str) -> httpx.AsyncBaseTransport:
     """The lean transport where it serves; either retries only a connection that was never made."""
-    return LeanTransport() if base_url.startswith("http://") else httpx.AsyncHTTPTransport(retries=1, trust_env=False)
+    if base_url.startswith("http://"):
+        return LeanTransport()
+    return httpx.AsyncHTTPTransport(retries=1, trust_env=False, limits=LIMITS)
 
 
 async def _connect(url: httpx.URL) -> "_Connection":
@@ -96,6 +102,7 @@ class _Connection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
         self.reusable = False
+        self.idle_since = 0.0
 
     def exchange(self, request: bytes) -> "asyncio.Future[httpx.Response]":
         """Write a request; its answer."""
@@ -135,6 +142,7 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if self._parser is None or self._answer is None or self._answer.done():
+            self.close()  # a second answer, right behind the first
             return
         self.reusable = self._parser.should_keep_alive()
         self._answer.set_result(
@@ -145,3 +153,7 @@ class _Connection(asyncio.Protocol):
         self.close()
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

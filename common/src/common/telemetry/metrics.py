@@ -1,5 +1,8 @@
 """Metrics, each defined once; `/metrics` adds up those of every worker process."""
 
+import os
+from pathlib import Path
+
 from prometheus_client import (
     REGISTRY,
     CollectorRegistry,
@@ -49,8 +52,25 @@ USERINFO_REQUESTS = Counter("userinfo_requests_total", "Answers of user-svc's /m
 
 def render() -> bytes:
     """All metrics in Prometheus' text format."""
-    if not variable(FOLDER):
+    folder = variable(FOLDER)
+    if not folder:
         return generate_latest(REGISTRY)
+    _forget_the_dead(Path(folder))
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """What a gauge of `livemax` was in a worker that has died since would hold for good."""
+    for file in folder.glob("gauge_live*_*.db"):
+        if not _lives(int(file.stem.rpartition("_")[2])):
+            file.unlink(missing_ok=True)  # another worker may be at it
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except OSError:  # nobody has the number, or somebody else by now
+        return False
+    return True

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from common.http import lean
 from common.http.lean import LeanTransport, transport_to
 from common.testing import eventually
 
@@ -61,6 +62,23 @@ async def test_connection_closed_while_idle_is_not_used(serving: Any) -> None:
         [kept] = client._transport._idle
         await eventually(lambda: not kept.reusable)
         assert (await client.get("/")).text == "ok"
+    assert len(server.connections) == 2
+
+
+async def test_connection_that_has_rested_is_not_used(serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server may be about to close it, and a request that it then does not answer must not be sent twice."""
+    async with serving() as (client, server):
+        await client.get("/")
+        monkeypatch.setattr(lean, "IDLE", 0.0)
+        assert (await client.get("/")).text == "ok"
+    assert len(server.connections) == 2
+
+
+async def test_second_answer_in_the_same_breath_ends_the_connection(serving: Any) -> None:
+    """It must not become that of the next request."""
+    async with serving(OK + OK.replace(b"ok", b"no")) as (client, server):
+        for _ in range(2):
+            assert (await client.get("/")).text == "ok"
     assert len(server.connections) == 2
 
 
@@ -150,3 +168,9 @@ async def test_closed_client_keeps_no_connection(serving: Any) -> None:
 def test_https_takes_httpx_own_transport(address: str, kind: type) -> None:
     """Plain http only: nobody's token goes out unencrypted where https was asked for."""
     assert type(transport_to(address)) is kind
+
+
+def test_https_keeps_connections_no_longer() -> None:
+    """What is at the other end there closes them after 5 seconds too."""
+    transport: Any = transport_to("https://x:1")
+    assert transport._pool._keepalive_expiry == lean.IDLE
