@@ -39,6 +39,7 @@ REFUSED = {
     "a full-width at sign": "ann\uff20example.com",
     "a domain label over 63 octets": f"ann@{'a' * 64}.com",
     "a reserved domain": "ann@example.invalid",
+    "a name that mails decode to another": "=?utf-8?q?b=6Fb?=@example.com",
     "a key too long to store": f"{chr(0xFDFA) * 21}@example.com",  # one character that NFKC makes eighteen
 }
 

@@ -43,9 +43,9 @@ async def ann(client: httpx.AsyncClient) -> None:
     assert answer.status_code == 201
 
 
-async def ask(client: httpx.AsyncClient, route: str = "/auth/forgot-password") -> None:
+async def ask(client: httpx.AsyncClient, route: str = "/auth/forgot-password", *, to: str = ANN) -> None:
     """Ask for a mail."""
-    assert (await client.post(route, json={"email": ANN})).status_code == 202
+    assert (await client.post(route, json={"email": to})).status_code == 202
 
 
 async def until(condition: Callable[[], Awaitable[Any]]) -> None:
@@ -97,6 +97,24 @@ async def test_a_refused_mail_is_tried_again(
 
     await delivered()
     assert len(mail_server.letters) == 1
+
+
+@pytest.mark.usefixtures("ann")
+async def test_a_mail_that_cannot_be_written_keeps_no_other(
+    client: httpx.AsyncClient, rows: Rows, mail_server: Any
+) -> None:
+    """An address that was taken once and is not acceptable any more: its own mail waits, Ann's leaves."""
+    await client.post("/auth/register", json={"email": "bob@example.com", "password": PASSWORD})
+    await rows("UPDATE accounts SET email = 'bob@example.invalid' WHERE email_key = 'bob@example.com'")
+    await ask(client, to="bob@example.com")
+    await ask(client)
+    mail_server.start()
+
+    async def arrived() -> bool:
+        return [letter["To"] for letter in mail_server.letters] == [ANN]
+
+    await until(arrived)
+    assert await rows(WAITING) != []
 
 
 async def test_a_mail_is_given_up_after_a_day(settings: Settings, rows: Rows, delivered: Delivered) -> None:

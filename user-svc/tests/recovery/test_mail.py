@@ -56,6 +56,12 @@ def test_what_is_filled_in_is_escaped() -> None:
     assert "&quot;&gt;&lt;script&gt;" in html.get_content()
 
 
+def test_no_mail_is_written_to_what_a_header_takes_for_another_address() -> None:
+    """Encoded text in an address that was taken once: the link would go to whoever it decodes to."""
+    with pytest.raises(ValueError, match="another address"):
+        a_letter("=?utf-8?q?b=6Fb?=@example.com")
+
+
 def test_a_domain_of_another_script_is_written_as_servers_take_it() -> None:
     """The domain in ASCII; a local part that is none is left to SMTPUTF8."""
     assert a_letter("ann@b\u00fccher.example")["To"] == "ann@xn--bcher-kva.example"

@@ -29,6 +29,8 @@ def parse(text: str) -> Address:
         shown = validate_email(text, check_deliverability=False).normalized
     except EmailNotValidError as error:
         raise _refusal(str(error)) from None
+    if "=?" in shown:  # RFC 2047: text that a mail's header decodes, so that the mail goes to another address
+        raise _refusal("The email address contains =?, which begins encoded text.")
     if len(compared := _folded(shown)) > LONGEST:
         raise _refusal("The email address is too long.")
     return Address(shown, compared)

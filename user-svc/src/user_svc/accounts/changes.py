@@ -34,7 +34,7 @@ _EMAIL: Final = _TELL.format(
 _VERIFIED: Final = _TELL.format(
     change="""
     UPDATE accounts SET is_verified = true, updated_at = now()
-    WHERE id = $1 AND email_key = $2 AND NOT is_verified AND is_active""",
+    WHERE id = $1 AND email = $2 AND NOT is_verified AND is_active""",
     posting="",
 )
 _PASSWORD: Final = ending(
@@ -73,9 +73,9 @@ class AccountChanges:
             raise Conflict("this address has an account", code="UPDATE_USER_EMAIL_ALREADY_EXISTS") from None
         return User(*row[:5]) if row else None
 
-    async def verified(self, account: UUID, email_key: str) -> User | None:
+    async def verified(self, account: UUID, email: str) -> User | None:
         """The address is its owner's; every session's standing is told."""
-        row = await self._change(account, _VERIFIED, account, email_key)
+        row = await self._change(account, _VERIFIED, account, email)
         return User(*row[:5]) if row else None
 
     async def password(self, account: UUID, old: str, new: str, *, keep: UUID | None) -> bool:

@@ -20,6 +20,8 @@ from user_svc.sessions.tokens import ActionTokens
 BATCH: Final = 20  # mails that a crash may send twice
 GIVE_UP: Final = 24 * 3600  # seconds
 
+Wanted = dict[int, tuple[Action, Holder]]
+
 _log = structlog.get_logger()
 
 
@@ -35,42 +37,40 @@ class Delivery:
         self, connection: "asyncpg.Connection[asyncpg.Record]", entries: Sequence[Entry]
     ) -> Collection[int]:
         """Send the mails of these entries; the ids of those to try again."""
-        mails = await self._mails(connection, entries)
-        unsent = {entry.id: entry for entry in entries if entry.id in mails}
+        wanted = await self._wanted(connection, entries)
+        unsent = {entry.id: entry for entry in entries if entry.id in wanted}
         try:
-            await self._send(mails, unsent)
+            await self._send(wanted, unsent)
         except (SMTPException, OSError) as error:
             _log.warning("mails wait", count=len(unsent), error=type(error).__name__)
         return [entry.id for entry in unsent.values() if not _given_up(entry)]
 
-    async def _send(self, mails: dict[int, EmailMessage], unsent: dict[int, Entry]) -> None:
-        """Over one connection; a mail that is refused keeps no other from leaving."""
-        if not mails:
+    async def _send(self, wanted: Wanted, unsent: dict[int, Entry]) -> None:
+        """Over one connection; a mail that is refused, or cannot be written, keeps no other from leaving."""
+        if not wanted:
             return
         async with self._mailer.opened() as send:
-            for number, mail in mails.items():
+            for number, (action, holder) in wanted.items():
                 try:
-                    await send(mail)
-                except (ConnectionError, TimeoutError):
+                    await send(self._write(action, holder, number))
+                except OSError:
                     raise
-                except (SMTPException, ValueError) as error:
+                except Exception as error:  # noqa: BLE001 - whatever is wrong with one mail, the others leave
                     _log.warning("mail refused", entry=number, error=type(error).__name__)
                 else:
                     del unsent[number]
 
-    async def _mails(
-        self, connection: "asyncpg.Connection[asyncpg.Record]", entries: Sequence[Entry]
-    ) -> dict[int, EmailMessage]:
-        """The mails by entry: none to nobody, to who is verified already, or of a kind that leaves with a later one."""
+    async def _wanted(self, connection: "asyncpg.Connection[asyncpg.Record]", entries: Sequence[Entry]) -> Wanted:
+        """Mails to write, by entry: none to nobody, to who is verified already, or that a later entry asks for too."""
         posted = {msgspec.json.decode(entry.payload, type=Posted): entry.id for entry in entries}
         rows = await connection.fetch(HOLDERS, list({letter.account for letter in posted}))
         holders = {holder.id: holder for holder in map(Holder.of, rows)}
-        mails = {}
+        wanted = {}
         for letter, number in posted.items():
             holder = holders.get(letter.account) if letter.account else None
             if holder is not None and not (letter.action is Action.VERIFY and holder.is_verified):
-                mails[number] = self._write(letter.action, holder, number)
-        return mails
+                wanted[number] = letter.action, holder
+        return wanted
 
     def _write(self, action: Action, holder: Holder, number: int) -> EmailMessage:
         token = self._tokens.issue(action, holder.id, holder.state(action))

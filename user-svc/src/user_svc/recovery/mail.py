@@ -111,12 +111,18 @@ class Letters(Struct, frozen=True):
         """A mail with a link; the token is its fragment, which browsers keep from servers and their logs.
 
         `number` makes the same Message-ID of a mail that is sent twice.
+
+        Raises:
+            ValueError: no mail can be written to this address.
+
         """
         words, life = templates.WORDS[action], templates.spoken(self.lives[action])
         link = f"{self.public_url}{words.path}#token={token}"
         message = EmailMessage()
         message["From"] = self.sender.text
-        message["To"] = deliverable(to)
+        message["To"] = address = deliverable(to)
+        if str(message["To"]) != address:
+            raise ValueError("the header would name another address")
         message["Subject"] = words.subject
         message["Date"] = format_datetime(datetime.now(UTC))
         message["Message-ID"] = f"<{action}-{number}@{self.sender.host}>"

@@ -40,9 +40,9 @@ class Holder(Struct, frozen=True):
         return cls(*row)
 
     def state(self, action: Action) -> str:
-        """The hash of what the link would change; another address makes either link void."""
+        """The hash of what the link would change; another address, however alike, makes either link void."""
         changed = self.password_hash if action is Action.RESET else "unverified"
-        return sha256(f"{self.email_key}\0{changed}".encode()).hexdigest()
+        return sha256(f"{self.email}\0{changed}".encode()).hexdigest()
 
 
 class RecoveryQueries:
