@@ -1,7 +1,7 @@
 """What each route asks of its caller: nothing (PUBLIC), a good standing, or a fresh one (FRESH)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from litestar.routes import BaseRoute
@@ -30,11 +30,8 @@ class Demands:
         self._applications: list[tuple[re.Pattern[str], str]] = []
         for route in routes:
             self._add(route)
-        self._patterns = {
-            method: found + self._applications
-            for method, found in self._patterns.items()
-            if any(demand != GUARDED for _, demand in found)
-        }
+        self._patterns = {method: found + self._applications for method, found in self._patterns.items()}
+        self._exceptions = {method: _one_of(found) for method, found in self._patterns.items()}
 
     def of(self, scope: Scope) -> str:
         """What this request is asked for."""
@@ -42,8 +39,10 @@ class Demands:
         demand = self._static.get((method, scope["path"]))
         if demand is not None and not scope.get("root_path"):
             return demand
-        patterns = self._patterns.get(method)
-        return _strictest(patterns, normalize_path(_routed(scope))) if patterns else GUARDED
+        exception, path = self._exceptions.get(method), normalize_path(_routed(scope))
+        if exception is None or exception(path) is None:
+            return GUARDED
+        return _strictest(self._patterns[method], path)
 
     def methods(self, scope: Scope) -> frozenset[str]:
         """The methods that a path takes, HEAD where it takes GET; none if no route is there."""
@@ -86,6 +85,12 @@ def _known(given: Any, path: str) -> str:
 def _strictest(patterns: list[tuple[re.Pattern[str], str]], path: str) -> str:
     found = {demand for pattern, demand in patterns if pattern.fullmatch(path)}
     return next((demand for demand in STRICTEST if demand in found), GUARDED)
+
+
+def _one_of(patterns: list[tuple[re.Pattern[str], str]]) -> Callable[[str], Any] | None:
+    """Matches what might not be merely guarded, at once: most requests are, and are asked no more."""
+    unlike = [pattern.pattern for pattern, demand in patterns if demand != GUARDED]
+    return re.compile("|".join(f"(?:{each})" for each in unlike), re.DOTALL).fullmatch if unlike else None
 
 
 def _part(part: str | PathParameterDefinition) -> str:
