@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from common.connection import KEPT, connect, dial
 from common.database import Database
+from common.errors import Unavailable
 from common.testing import eventually
 from common.unit_of_work import UnitOfWork
 from devstack.fixtures import TestPostgres
@@ -50,6 +51,15 @@ async def test_a_pooled_session_keeps_nothing(dsn: str) -> None:
     for statements, settings in await used(dsn, pooled=False):
         assert statements > 0
         assert settings > 0
+
+
+async def test_a_pooler_nobody_told_of_is_named(dsn: str) -> None:
+    """A statement that its session does not know: 503 with the setting to look at, and no fault of ours."""
+    async with Database(dsn, size=1, application="untold") as database:
+        assert await database.row("SELECT $1::text", "x")
+        await database.rows("DISCARD ALL")
+        with pytest.raises(Unavailable, match="DATABASE_POOLER"):
+            await database.row("SELECT $1::text", "x")
 
 
 async def test_a_pooled_unit_of_work_keeps_nothing(dsn: str) -> None:

@@ -28,6 +28,9 @@ AWAY = (
     TimeoutError,
 )
 
+# Each transaction was in another session, which has no such statement, or somebody else's of that name.
+UNTOLD_POOLER = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
+
 # Asked once per process, on its first connection.
 _UNHELD = """
 SELECT rolname FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)
@@ -83,7 +86,8 @@ class Transaction:
     async def owned(self, owner: UUID, *, first: str = "") -> AsyncIterator["Transaction"]:
         """See `Transactions`: what is done in it stands or falls with the whole, which begins only once."""
         if first and first != self._begun:
-            await self.rows(first.format(owner=UUID(str(owner))))
+            with translated():  # by `execute`, whose text no trace tells: it has the owner in it
+                await self._connection.execute(first.format(owner=UUID(str(owner))))
             self._begun = first
         yield self
 
@@ -228,7 +232,7 @@ class translated:  # noqa: N801 - reads as a statement: `with translated():`
 
 def _away(error: BaseException | None) -> BaseException | None:
     """What of an error, or of its causes, means that PostgreSQL is away."""
-    while error is not None and not isinstance(error, AWAY):
+    while error is not None and not isinstance(error, (*AWAY, *UNTOLD_POOLER)):
         error = error.__cause__
     return error
 
@@ -242,5 +246,7 @@ def _is_sound(error: BaseException) -> bool:
 def _raise(cause: BaseException | None) -> None:
     if isinstance(cause, asyncpg.TransactionRollbackError):
         raise Unavailable("changes of the same things got in each other's way; try again", retry_after=1) from cause
+    if isinstance(cause, UNTOLD_POOLER):
+        raise Unavailable("a pooler stands before the database, of which DATABASE_POOLER says nothing") from cause
     if cause is not None:
         raise Unavailable("the database cannot be reached right now") from cause

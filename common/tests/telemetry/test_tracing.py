@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -129,6 +130,20 @@ async def test_statements(
     assert failed["error.type"] == "InvalidTextRepresentationError"
     assert (status.status_code, status.description) == (StatusCode.ERROR, None)
     assert all(not span.events for span in sent.get_finished_spans())
+
+
+async def test_an_owner_is_in_no_span(on: Tracing, sent: InMemorySpanExporter, postgres_server: TestPostgres) -> None:
+    """Neither where a transaction begins nor where it becomes a part of another."""
+    assert spans.connection_class() is on.connection_class
+    owner, first = uuid4(), "SELECT '{owner}'"
+    async with Database(postgres_server.dsn("postgres"), size=1, application="traced") as database:
+        async with database.owned(owner) as whole, whole.owned(owner, first=first) as part:
+            await part.row("SELECT $1::uuid", owner)
+        async with database.owned(owner, first=first):
+            pass
+    told = [span.to_json() for span in sent.get_finished_spans()]
+    assert len(told) > 4
+    assert [one for one in told if str(owner) in one] == []
 
 
 async def test_unit_of_work(on: Tracing, sent: InMemorySpanExporter, postgres_server: TestPostgres) -> None:
