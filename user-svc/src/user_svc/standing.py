@@ -37,6 +37,8 @@ LEFT JOIN accounts a ON a.id = s.account_id AND a.is_active
 _TOMBSTONES = """
 SELECT session_id, extract(epoch FROM until)::float8 FROM tombstones WHERE until > now() ORDER BY session_id
 """
+# Once dead, always dead: a delivery that was given up may still be on its way when a later one has arrived.
+_SET_GOOD = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) end"
 _PURGE = "DELETE FROM tombstones WHERE until < now() - interval '1 minute'"
 
 _log = structlog.get_logger()
@@ -87,10 +89,12 @@ class StandingAuthority:
         async with self._redis.pipeline(transaction=False) as pipeline:
             for row in truth:
                 news = self._announcement(row, posted[row[0]])
+                place = self._key(news.session)
                 if news.standing is None:
-                    pipeline.set(self._key(news.session), TOMBSTONE, exat=int(news.until) + 1)
+                    pipeline.set(place, TOMBSTONE, exat=int(news.until) + 1)
                 else:
-                    pipeline.set(self._key(news.session), msgspec.json.encode(news.standing), ex=int(GOOD_FOR))
+                    good = msgspec.json.encode(news.standing)
+                    pipeline.eval(_SET_GOOD, 1, place, TOMBSTONE, good, int(GOOD_FOR))
                 pipeline.publish(CHANNEL, msgspec.json.encode(news))
             await pipeline.execute()
         return ()

@@ -43,6 +43,15 @@ async def test_delivery_overwrites_and_late_ones_change_nothing(authority: Any) 
         assert await authority.kept(session) == TOMBSTONE
 
 
+async def test_a_good_standing_that_comes_late_leaves_a_tombstone(authority: Any) -> None:
+    """As from a delivery that was given up, whose bytes arrive when the session has ended and Redis knows."""
+    session = await authority.session()
+    await authority.redis.set(key(session), TOMBSTONE, ex=LIFETIME)
+    await authority.deliver(session)
+    assert await authority.kept(session) == TOMBSTONE
+    assert await authority.redis.ttl(key(session)) > 60
+
+
 async def test_deliveries_are_announced(authority: Any) -> None:
     """Whoever listens hears of the ended and of the changed, after Redis can already tell."""
     good, ended = await authority.session(), await authority.session()
