@@ -16,6 +16,7 @@ from devstack.fixtures import TestPostgres
 from user_svc.models import metadata
 
 FOLDER = Path(user_svc.__file__).parent / "migrations"
+LAST = max(path.name[:4] for path in FOLDER.glob("versions/0*.py"))
 COLUMNS = """
 SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default
 FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'
@@ -125,7 +126,7 @@ async def test_a_migration_that_fails_half_way_leaves_nothing(dsn: str, tmp_path
     folder = Path(shutil.copytree(FOLDER, tmp_path / "migrations"))
     second = folder / "versions/9999_broken.py"
     second.write_text(
-        "from alembic import op\nrevision, down_revision = '9999', '0005'\n"
+        f"from alembic import op\nrevision, down_revision = '9999', '{LAST}'\n"
         "def upgrade():\n    op.execute('CREATE TABLE half (id int)')\n    op.execute('SELECT 1/0')\n"
     )
 

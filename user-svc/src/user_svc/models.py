@@ -17,7 +17,10 @@ metadata = bind("user_svc")
 
 
 class Account(Row):
-    """One person; `email_key` is the address as it is compared, `email` as it is shown."""
+    """One person; `email_key` is the address as it is compared, `email` as it is shown.
+
+    `unverified_since` is when the address last came to be unverified.
+    """
 
     __tablename__ = "accounts"
     __bind_key__ = "user_svc"
@@ -29,6 +32,7 @@ class Account(Row):
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
     is_superuser: Mapped[bool] = mapped_column(server_default=text("false"))
     is_verified: Mapped[bool] = mapped_column(server_default=text("false"))
+    unverified_since: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
 class Session(Row):

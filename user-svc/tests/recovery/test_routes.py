@@ -248,6 +248,38 @@ async def test_links_end_with_the_state_they_would_change(
     assert verdict(await reset(resetting)) == (400, "RESET_PASSWORD_BAD_TOKEN")
 
 
+async def test_a_used_link_stays_used_when_the_address_comes_back(
+    client: httpx.AsyncClient, token: str, link: Link, verify: Call
+) -> None:
+    """Away and back again: the address has to be verified anew."""
+    used = await link("/auth/request-verify-token")
+    assert (await verify(used)).status_code == 200
+
+    for address in ("bob@example.com", ANN):
+        change = {"email": address, "current_password": PASSWORD}
+        assert (await client.patch("/users/me", json=change, headers=bearer(token))).status_code == 200
+
+    assert verdict(await verify(used)) == (400, "VERIFY_USER_BAD_TOKEN")
+
+
+async def test_a_used_link_does_not_undo_what_a_superuser_did(
+    client: httpx.AsyncClient, token: str, link: Link, verify: Call, rows: Rows
+) -> None:
+    """An address taken for unverified has to be verified anew; one that stays so keeps its link."""
+    [[account]] = await rows("UPDATE accounts SET is_superuser = true RETURNING id")
+
+    async def patch(change: dict[str, bool]) -> None:
+        answer = await client.patch(f"/users/{account}", json=change, headers=bearer(token))
+        assert answer.status_code == 200, answer.text
+
+    used = await link("/auth/request-verify-token")
+    await patch({"is_verified": False})
+    assert (await verify(used)).status_code == 200
+    await patch({"is_verified": False})
+
+    assert verdict(await verify(used)) == (400, "VERIFY_USER_BAD_TOKEN")
+
+
 async def test_links_of_an_inactive_account_are_void(
     token: str, rows: Rows, link: Link, verify: Call, reset: Call
 ) -> None:

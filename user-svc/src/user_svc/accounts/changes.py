@@ -1,5 +1,6 @@
 """Changes of an account in one transaction with what they end, what they tell, and what they send."""
 
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -27,14 +28,15 @@ SELECT id, email, is_active, is_superuser, is_verified, pg_notify('outbox', '') 
 """
 _EMAIL: Final = _TELL.format(
     change="""
-    UPDATE accounts SET email = $3, email_key = $4, is_verified = false, updated_at = now()
+    UPDATE accounts SET email = $3, email_key = $4, is_verified = false,
+        unverified_since = now(), updated_at = now()
     WHERE id = $1 AND password_hash = $2 AND is_active""",
     posting="UNION ALL SELECT 'mail', jsonb_build_object('action', 'verify', 'account', id) FROM changed",
 )
 _VERIFIED: Final = _TELL.format(
     change="""
     UPDATE accounts SET is_verified = true, updated_at = now()
-    WHERE id = $1 AND email = $2 AND NOT is_verified AND is_active""",
+    WHERE id = $1 AND unverified_since = $2 AND NOT is_verified AND is_active""",
     posting="",
 )
 _PASSWORD: Final = ending(
@@ -73,9 +75,9 @@ class AccountChanges:
             raise Conflict("this address has an account", code="UPDATE_USER_EMAIL_ALREADY_EXISTS") from None
         return User(*row[:5]) if row else None
 
-    async def verified(self, account: UUID, email: str) -> User | None:
+    async def verified(self, account: UUID, unverified_since: datetime) -> User | None:
         """The address is its owner's; every session's standing is told."""
-        row = await self._change(account, _VERIFIED, account, email)
+        row = await self._change(account, _VERIFIED, account, unverified_since)
         return User(*row[:5]) if row else None
 
     async def password(self, account: UUID, old: str, new: str, *, keep: UUID | None) -> bool:

@@ -16,7 +16,9 @@ _LOCK = "SELECT pg_advisory_xact_lock($1)"
 _ACCOUNT = "SELECT id, email, is_active, is_superuser, is_verified FROM accounts WHERE id = $1 FOR UPDATE"
 _OTHERS = "SELECT EXISTS (SELECT FROM accounts WHERE is_superuser AND is_active AND id <> $1)"
 _CHANGE = """
-UPDATE accounts SET is_active = $2, is_superuser = $3, is_verified = $4, updated_at = now() WHERE id = $1
+UPDATE accounts SET is_active = $2, is_superuser = $3, is_verified = $4, updated_at = now(),
+    unverified_since = CASE WHEN is_verified AND NOT $4 THEN now() ELSE unverified_since END
+WHERE id = $1
 """
 _END_ALL = ending("account_id = $2")
 _POST_FRESH = """

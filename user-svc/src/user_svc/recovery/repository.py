@@ -1,5 +1,6 @@
 """Mails to be sent, and the accounts they are for, in PostgreSQL."""
 
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final, Self
 from uuid import UUID
@@ -21,7 +22,7 @@ WITH posted AS (
 ) {NOTIFY}
 """  # noqa: S608 - constants
 HOLDERS: Final = """
-SELECT id, email, email_key, password_hash, is_verified FROM accounts WHERE id = ANY($1) AND is_active
+SELECT id, email, email_key, password_hash, is_verified, unverified_since FROM accounts WHERE id = ANY($1) AND is_active
 """
 
 
@@ -33,6 +34,7 @@ class Holder(Struct, frozen=True):
     email_key: str
     password_hash: str
     is_verified: bool
+    unverified_since: datetime
 
     @classmethod
     def of(cls, row: Any) -> Self:
@@ -40,8 +42,11 @@ class Holder(Struct, frozen=True):
         return cls(*row)
 
     def state(self, action: Action) -> str:
-        """The hash of what the link would change; another address, however alike, makes either link void."""
-        changed = self.password_hash if action is Action.RESET else "unverified"
+        """The hash of what the link would change; another address, however alike, makes either link void.
+
+        The address' own time is in it, or a link that was used would work again where the address came back.
+        """
+        changed = self.password_hash if action is Action.RESET else self.unverified_since.isoformat()
         return sha256(f"{self.email}\0{changed}".encode()).hexdigest()
 
 

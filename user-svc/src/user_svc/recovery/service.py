@@ -45,7 +45,7 @@ class RecoveryService:
         holder = await self._holder(Action.VERIFY, verification.token)
         if holder is None:
             raise BadRequest("the link is not valid any more", code="VERIFY_USER_BAD_TOKEN")
-        user = await self._changes.verified(holder.id, holder.email)
+        user = await self._changes.verified(holder.id, holder.unverified_since)
         if user is None:
             raise BadRequest("the address is verified already", code="VERIFY_USER_ALREADY_VERIFIED")
         await self._relay.flush(timeout=TELLING)
