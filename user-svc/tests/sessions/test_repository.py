@@ -10,7 +10,7 @@ from common.database import Database
 from common.dto import User
 from common.errors import Unavailable
 from user_svc.sessions.ending import END_ONE
-from user_svc.sessions.repository import Credentials, SessionQueries
+from user_svc.sessions.repository import SessionQueries, StoredCredentials
 from user_svc.settings import Settings
 
 Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
@@ -49,7 +49,7 @@ async def test_credentials_are_found_by_the_key_alone(queries: SessionQueries, m
     """An inactive account is found too: the refusal must take the same time."""
     ann = await make_account(password_hash="$argon2id$", active=False)
 
-    assert await queries.credentials("ann@example.com") == Credentials(ann, "$argon2id$", False)
+    assert await queries.credentials("ann@example.com") == StoredCredentials(ann, "$argon2id$", False)
     assert await queries.credentials("nobody@example.com") is None
 
 

@@ -1,5 +1,6 @@
 """Logging in and out below HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -122,6 +123,17 @@ async def test_an_account_that_ends_during_the_check_logs_nobody_in(
 
     assert refusal.value.code == "LOGIN_BAD_CREDENTIALS"
     assert await rows("SELECT * FROM sessions") == []
+
+
+@pytest.mark.usefixtures("account")
+async def test_logins_at_one_time_succeed_while_the_hash_is_renewed(make: Make, settings: Settings, rows: Rows) -> None:
+    """The first keeps a better hash; the others, who have checked the old one, are not told that theirs was wrong."""
+    service = await make(replace(settings, argon2_passes=2))
+
+    await asyncio.gather(*(service.login(ANN, BROWSER) for _ in range(3)))
+
+    assert len(await rows("SELECT FROM sessions")) == 3
+    assert await rows("SELECT password_hash = $1 FROM accounts", OLD_HASH) == [(False,)]
 
 
 async def test_a_logout_is_committed_and_made_known(

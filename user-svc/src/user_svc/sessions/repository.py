@@ -42,7 +42,7 @@ WHERE account_id = $1 AND revoked_at IS NULL AND expires_at > now() ORDER BY las
 """
 
 
-class Credentials(msgspec.Struct, frozen=True):
+class StoredCredentials(msgspec.Struct, frozen=True):
     """What a login is checked against."""
 
     id: UUID
@@ -79,12 +79,12 @@ class SessionQueries:
         row = await self._database.row(_STANDING, session, account)
         return User(*row) if row else None
 
-    async def credentials(self, email_key: str) -> Credentials | None:
+    async def credentials(self, email_key: str) -> StoredCredentials | None:
         """Whose address this is, and the hash of the password."""
         row = await self._database.row(_CREDENTIALS, email_key)
-        return Credentials(*row) if row else None
+        return StoredCredentials(*row) if row else None
 
-    async def begin(self, checked: Credentials, new: Beginning) -> User | None:
+    async def begin(self, checked: StoredCredentials, new: Beginning) -> User | None:
         """Open a session, with its first refresh token; None if the account is not what was checked any more."""
         lasts, idle = new.lifetimes.session, min(new.lifetimes.idle, new.lifetimes.session)
         client = new.client

@@ -13,7 +13,7 @@ from user_svc.accounts.addresses import key
 from user_svc.passwords import Passwords
 from user_svc.sessions.ending import END_ONE, END_OTHERS, END_OWN
 from user_svc.sessions.refresh import RefreshToken, RefreshTokens, invalid_grant
-from user_svc.sessions.repository import Beginning, Lifetimes, SessionQueries
+from user_svc.sessions.repository import Beginning, Lifetimes, SessionQueries, StoredCredentials
 from user_svc.sessions.schemas import Credentials, Refresh, SessionInfo, TokenError
 from user_svc.sessions.tokens import AccessTokens
 from user_svc.standing import TELLING, StandingAuthority
@@ -48,17 +48,15 @@ class SessionService:
             TokenError: one answer for an unknown address, a wrong password and an inactive account, in the same time.
 
         """
-        found = await self._queries.credentials(key(credentials.username))
-        keep = await self._passwords.verify(found.password_hash if found else None, credentials.password)
-        if found is None or keep is None or not found.is_active:
-            raise bad_credentials()
         first = RefreshToken.new()
-        new = Beginning(uuid7(), keep, first.hash, client, self._lifetimes)
-        owner = await self._queries.begin(found, new)
-        if owner is None:
-            raise bad_credentials()
-        await self._standing.prime(new.id, owner)
-        return self._access.issue(owner.id, new.id, first.reveal())
+        for _ in range(2):  # a login at the same time may have renewed the hash that was checked
+            checked, keep = await self._checked(credentials)
+            new = Beginning(uuid7(), keep, first.hash, client, self._lifetimes)
+            owner = await self._queries.begin(checked, new)
+            if owner is not None:
+                await self._standing.prime(new.id, owner)
+                return self._access.issue(owner.id, new.id, first.reveal())
+        raise bad_credentials()
 
     async def refresh(self, refresh: Refresh) -> TokenResponse:
         """Take a refresh token for its successor and a new access token.
@@ -98,6 +96,14 @@ class SessionService:
     async def tell(self) -> None:
         """Wait, but not for long, until Redis knows what was committed."""
         await self._relay.flush(timeout=TELLING)
+
+    async def _checked(self, credentials: Credentials) -> tuple[StoredCredentials, str]:
+        """What the password was found to match, and the hash to keep from now on."""
+        found = await self._queries.credentials(key(credentials.username))
+        keep = await self._passwords.verify(found.password_hash if found else None, credentials.password)
+        if found is None or keep is None or not found.is_active:
+            raise bad_credentials()
+        return found, keep
 
     async def _end(self, statement: str, *arguments: UUID) -> int:
         ended = await self._queries.end(statement, *arguments)
