@@ -21,6 +21,7 @@ from common.events import Consumer
 from common.http.lean import transport_to
 from common.redis import TaggedRedis
 from common.tasks import end
+from todo_svc.batches import in_batches
 from todo_svc.turns import turn
 
 GROUP: Final = "todo-svc"
@@ -31,6 +32,16 @@ ERASED: Final = "GH001"  # SQLSTATE of the trigger `refuse_erased_owner`
 # The lock is the other side of the trigger's: an insert under way ends first, a later one sees the tombstone.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))"
 _TOMBSTONE = "INSERT INTO erased_users (user_id, event) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+# Before the lists, which would take them all along in one statement. Each half has an index of the owner's.
+_DELETE_TODOS = """
+WITH gone AS (
+    DELETE FROM todos WHERE owner_id = $1 AND id = ANY(ARRAY(
+        SELECT id FROM todos WHERE owner_id = $1 AND deleted_at IS NULL
+        UNION ALL SELECT id FROM todos WHERE owner_id = $1 AND deleted_at IS NOT NULL LIMIT $2
+    )) RETURNING 1
+)
+SELECT count(*) FROM gone
+"""
 _DELETE = (
     "DELETE FROM lists WHERE owner_id = $1",
     "DELETE FROM changes WHERE owner_id = $1",
@@ -56,10 +67,11 @@ class Eraser:
         self._database = database
 
     async def erase(self, user: UUID, event: str) -> None:
-        """Lists go, and their todos with them."""
+        """Todos go, then lists, then all that told of them."""
         async with turn(self._database, user) as transaction:
             await transaction.rows(_LOCK, str(user))
             await transaction.rows(_TOMBSTONE, user, event)
+            await in_batches(transaction, _DELETE_TODOS, user)
             for statement in _DELETE:
                 await transaction.rows(statement, user)
 

@@ -13,7 +13,6 @@ import pytest
 from common.database import Database
 from common.http.etag import parse
 from todo_svc.housekeeping import Housekeeping
-from todo_svc.trash import repository
 from todo_svc.trash.queries import TrashQueries
 
 Json = dict[str, Any]
@@ -56,19 +55,6 @@ async def test_a_list_comes_back_with_its_todos(ann: httpx.AsyncClient, grocerie
     assert [_unchanged(todo) for todo in found] == [_unchanged(milk)]
     assert [item["id"] for item in (await ann.get("/trash")).json()["items"]] == [bread["id"]]
     assert (await _restore(ann, bread)).status_code == 200
-
-
-async def test_a_list_of_many_todos_comes_back(
-    ann: httpx.AsyncClient, groceries: Json, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By several statements, each within its time: none is left behind."""
-    monkeypatch.setattr(repository, "BATCH", 3)
-    create = {"op": "create", "list_id": groceries["id"], "content": "x"}
-    await ann.post("/todos/batch", json={"operations": [create] * 9})
-    await ann.delete(f"/lists/{groceries['id']}")
-    assert (await _restore(ann, groceries)).status_code == 200
-    assert len((await ann.get("/todos")).json()["items"]) == 9
-    assert (await ann.get("/trash")).json()["items"] == []
 
 
 async def test_a_todo_of_a_dead_list(ann: httpx.AsyncClient, groceries: Json, milk: Json) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 from common.database import Transactions
 from common.dto import FieldError
 from common.errors import ServiceError
+from todo_svc.batches import in_batches
 from todo_svc.bulk.schemas import CreateOperation, DeleteOperation, Operation, Result, UpdateOperation
 from todo_svc.lists import queries as lists
 from todo_svc.retention import DUE, KEPT
@@ -19,14 +20,20 @@ from todo_svc.turns import turn
 _COMPLETE: Final = """
 WITH done AS (
     UPDATE todos SET completed_at = now(), version = version + 1, updated_at = now()
-    WHERE owner_id = $1 AND list_id = $2 AND deleted_at IS NULL AND completed_at IS NULL RETURNING 1
+    WHERE owner_id = $1 AND id = ANY(ARRAY(
+        SELECT id FROM todos
+        WHERE owner_id = $1 AND list_id = $2 AND deleted_at IS NULL AND completed_at IS NULL LIMIT $3
+    )) RETURNING 1
 )
 SELECT count(*) FROM done
 """
 _CLEAR: Final = f"""
 WITH gone AS (
     UPDATE todos SET deleted_at = now(), version = version + 1
-    WHERE owner_id = $1 AND list_id = $2 AND deleted_at IS NULL AND completed_at IS NOT NULL RETURNING 1
+    WHERE owner_id = $1 AND id = ANY(ARRAY(
+        SELECT id FROM todos
+        WHERE owner_id = $1 AND list_id = $2 AND deleted_at IS NULL AND completed_at IS NOT NULL LIMIT $4
+    )) RETURNING 1
 ), counted AS (
     SELECT count(*) AS changed FROM gone
 ), due AS (
@@ -81,8 +88,7 @@ class BulkRepository:
         async with turn(self._database, self._owner) as transaction:
             if await transaction.row(lists.ALIVE, self._owner, list_id) is None:
                 raise lists.missing()
-            row = await transaction.row(statement, self._owner, list_id, *arguments)
-        return int(row[0]) if row else 0
+            return await in_batches(transaction, statement, self._owner, list_id, *arguments)
 
 
 async def _apply(todos: TodoRepository, operation: Operation) -> Result:

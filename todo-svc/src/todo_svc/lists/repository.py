@@ -12,6 +12,7 @@ from common.database import Statements, Transactions
 from common.errors import Conflict, PreconditionFailed, ServiceError
 from common.http.etag import Tags, require, version_tag
 from common.sql import ME, Owned
+from todo_svc.batches import in_batches
 from todo_svc.erasure import refusing_erased
 from todo_svc.lists.queries import COLUMNS, ListQueries, existing, missing
 from todo_svc.lists.schemas import CreateList, TodoList, UpdateList
@@ -24,8 +25,13 @@ SELECT $1, $2, $3, $4 FROM {ME} LEFT JOIN LATERAL {TURN} ON true WHERE me.owner 
 RETURNING {COLUMNS}
 """  # noqa: S608 - no value is in the text
 _DELETE_TODOS = """
-UPDATE todos SET deleted_at = now(), deleted_with = $2, version = version + 1
-WHERE owner_id = $1 AND list_id = $2 AND deleted_at IS NULL
+WITH gone AS (
+    UPDATE todos SET deleted_at = now(), deleted_with = $2, version = version + 1
+    WHERE owner_id = $1 AND id = ANY(ARRAY(
+        SELECT id FROM todos WHERE owner_id = $1 AND list_id = $2 AND deleted_at IS NULL LIMIT $3
+    )) RETURNING 1
+)
+SELECT count(*) FROM gone
 """
 _DELETE = f"""
 WITH gone AS (
@@ -94,7 +100,7 @@ class ListRepository:
         async with turn(self._database, self._owner) as transaction:
             if await transaction.row(_DELETE, self._owner, list_id, self._kept, versions) is None:
                 raise await self._refusal(transaction, list_id, if_match)
-            await transaction.rows(_DELETE_TODOS, self._owner, list_id)
+            await in_batches(transaction, _DELETE_TODOS, self._owner, list_id)
 
     async def _refusal(self, transaction: Statements, list_id: UUID, if_match: Tags | None) -> ServiceError:
         """Why no row was changed: it was not there, whatever has come since, or it is in another state."""

@@ -1,19 +1,18 @@
 """Taking back what was deleted."""
 
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from common.database import Statements, Transactions
 from common.errors import Conflict, NotFound
+from todo_svc.batches import in_batches
 from todo_svc.lists import queries as lists
 from todo_svc.lists.repository import taken
 from todo_svc.todos import queries as todos
 from todo_svc.trash.schemas import Restored
 from todo_svc.turns import turn
-
-BATCH: Final = 10_000  # todos that one statement takes back, well within its time
 
 _LIST = f"""
 UPDATE lists SET deleted_at = NULL, version = version + 1, updated_at = now()
@@ -53,8 +52,7 @@ class TrashRepository:
         try:
             async with turn(self._database, self._owner) as transaction:
                 if row := await transaction.row(_LIST, self._owner, row_id):
-                    while (await transaction.rows(_TODOS, self._owner, row_id, BATCH))[0][0] == BATCH:
-                        pass
+                    await in_batches(transaction, _TODOS, self._owner, row_id)
                     return Restored("list", list=lists.existing(row))
                 return Restored("todo", todo=await self._todo(transaction, row_id))
         except asyncpg.UniqueViolationError:
