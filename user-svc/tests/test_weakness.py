@@ -1,5 +1,8 @@
 """Which passwords are refused as guessable."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from user_svc.weakness import weakness
@@ -59,3 +62,17 @@ def test_one_made_of_the_address_is_refused(password: str, email: str) -> None:
 def test_others_are_accepted(password: str, email: str) -> None:
     """A long sentence may hold the name; a name of three letters is chance."""
     assert weakness(password, email, minimum=8) is None
+
+
+def test_each_password_is_judged_by_its_own_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several threads judge at once: nobody's address is held against another, or tells him that it is somebody's."""
+    interval = sys.getswitchinterval()
+    monkeypatch.setattr("user_svc.weakness._without", lambda text, _address: text)  # zxcvbn's own look is meant
+    pairs = [(one, other) for one in ("zurabkhvichia", "mwplodzinsky") for other in ("zurabkhvichia", "mwplodzinsky")]
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            reasons = pool.map(lambda pair: weakness(pair[0], f"{pair[1]}@example.com", minimum=8), 20 * pairs)
+    finally:
+        sys.setswitchinterval(interval)
+    assert list(reasons) == 20 * [COMMON if one == other else None for one, other in pairs]

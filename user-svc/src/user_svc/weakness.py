@@ -1,5 +1,6 @@
 """Which passwords are guessed first: common ones, and those made of the owner's own address; judged offline."""
 
+from threading import Lock
 from typing import Final
 
 from zxcvbn import zxcvbn  # type: ignore[import-untyped]
@@ -10,6 +11,8 @@ NAME: Final = 4  # characters from which an address' name is more than a chance
 SCORE: Final = 2  # of zxcvbn: at least a million guesses
 
 _COMMON: Final = frozenset(word for word in FREQUENCY_LISTS["passwords"] if len(word) >= LONG)  # the rest is zxcvbn's
+
+_ONE_AT_A_TIME: Final = Lock()  # zxcvbn keeps the address it is told in a global, for all threads
 
 
 def weakness(password: str, email: str, *, minimum: int) -> str | None:
@@ -33,5 +36,6 @@ def _without(text: str, address: str) -> str:
 
 
 def _is_guessed(password: str, address: str) -> bool:
-    score: int = zxcvbn(password, user_inputs=[address, *address.split("@")])["score"]
+    with _ONE_AT_A_TIME:
+        score: int = zxcvbn(password, user_inputs=[address, *address.split("@")])["score"]
     return score < SCORE
