@@ -125,7 +125,7 @@ async def test_a_migration_that_fails_half_way_leaves_nothing(dsn: str, tmp_path
     folder = Path(shutil.copytree(FOLDER, tmp_path / "migrations"))
     second = folder / "versions/9999_broken.py"
     second.write_text(
-        "from alembic import op\nrevision, down_revision = '9999', '0004'\n"
+        "from alembic import op\nrevision, down_revision = '9999', '0005'\n"
         "def upgrade():\n    op.execute('CREATE TABLE half (id int)')\n    op.execute('SELECT 1/0')\n"
     )
 

@@ -21,6 +21,7 @@ class Account(Row):
 
     __tablename__ = "accounts"
     __bind_key__ = "user_svc"
+    __table_args__ = (Index(None, "created_at", "id"),)
 
     email: Mapped[str] = mapped_column(String(320))
     email_key: Mapped[str] = mapped_column(String(320), unique=True)
@@ -53,7 +54,7 @@ class RefreshToken(CommonTableAttributes, AdvancedDeclarativeBase):
 
     __tablename__ = "refresh_tokens"
     __bind_key__ = "user_svc"
-    __table_args__ = (Index(None, "session_id"), Index(None, "expires_at"))
+    __table_args__ = (Index(None, "session_id"),)
 
     token_hash: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
     session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
@@ -69,7 +70,7 @@ class AuditEntry(CommonTableAttributes, AdvancedDeclarativeBase):
 
     __tablename__ = "audit"
     __bind_key__ = "user_svc"
-    __table_args__ = (Index(None, "subject_id"),)
+    __table_args__ = (Index(None, "at", "id"),)
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid7)
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import pytest
 
@@ -12,6 +13,7 @@ from user_svc.admin.queries import AdminQueries
 from user_svc.settings import Settings
 
 Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
+MANY = "FROM generate_series(1, 2000) AS n"
 ADDRESSES = ["a%b@example.com", "a_b@example.com", "axb@example.com", "straße@example.com", "zoe@example.org"]
 
 
@@ -55,6 +57,41 @@ async def test_pages_hold_each_account_once(queries: AdminQueries) -> None:
             break
 
     assert sorted(met) == sorted(ADDRESSES)
+
+
+class Explained:
+    """Gives no row, and keeps each statement's plan, made before its arguments are known."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.plans: list[str] = []
+
+    async def rows(self, statement: str, *arguments: object) -> list[object]:
+        """See `Statements`."""
+        given = ", ".join("NULL" if argument is None else str(argument) for argument in arguments)
+        await self._connection.execute(f"PREPARE explained AS {statement}")
+        plan = await self._connection.fetch(f"EXPLAIN EXECUTE explained ({given})")
+        await self._connection.execute("DEALLOCATE explained")
+        self.plans.append("\n".join(row[0] for row in plan))
+        return []
+
+
+async def test_a_page_reads_no_more_than_it_holds(settings: Settings, rows: Rows) -> None:
+    """Of accounts and of the audit: the index gives the next ones in their order, wherever the page begins."""
+    await rows("INSERT INTO accounts (id, email, email_key, password_hash) SELECT gen_random_uuid(), n, n, '' " + MANY)
+    await rows("INSERT INTO audit (id, actor, action) SELECT gen_random_uuid(), 'cli', 'x' " + MANY)
+    await rows("ANALYZE accounts, audit")
+    generic = {"plan_cache_mode": "force_generic_plan"}
+    connection = await asyncpg.connect(settings.database_url.reveal(), server_settings=generic)
+    explained = Explained(connection)
+    queries = AdminQueries(explained)  # type: ignore[arg-type]  # it takes a database's statements
+    await queries.page(None, 10, None)
+    await queries.audit(10, None)
+    await connection.close()
+
+    for plan, index in zip(explained.plans, ("ix_accounts_created_at_id", "ix_audit_at_id"), strict=True):
+        assert index in plan
+        assert "Index Cond: (ROW(" in plan
 
 
 async def test_an_account_by_its_address(queries: AdminQueries) -> None:

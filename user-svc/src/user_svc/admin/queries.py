@@ -18,14 +18,17 @@ _NEWEST = Keyset(name="-at", column="at", kind=datetime, sql_type="timestamptz",
 
 _ACCOUNTS = """
 SELECT id, email, is_active, is_superuser, is_verified, created_at FROM accounts
-WHERE ($1::text IS NULL OR email_key LIKE $1) AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
-ORDER BY created_at, id LIMIT $4
+WHERE ($1::text IS NULL OR email_key LIKE $1) AND (created_at, id) > (
+    coalesce($2::timestamptz, '-infinity'), coalesce($3::uuid, '00000000-0000-0000-0000-000000000000')
+) ORDER BY created_at, id LIMIT $4
 """
 _ACCOUNT = "SELECT id, email, is_active, is_superuser, is_verified FROM accounts WHERE id = $1"
 _BY_EMAIL = "SELECT id, email, is_active, is_superuser, is_verified FROM accounts WHERE email_key = $1"
 _AUDIT = """
 SELECT id, at, actor, actor_id, action, subject_id, details FROM audit
-WHERE ($1::timestamptz IS NULL OR (at, id) < ($1, $2)) ORDER BY at DESC, id DESC LIMIT $3
+WHERE (at, id) < (
+    coalesce($1::timestamptz, 'infinity'), coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+) ORDER BY at DESC, id DESC LIMIT $3
 """
 
 
