@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from litestar import Litestar
@@ -13,9 +14,12 @@ from redis.asyncio import Redis
 
 from common.auth import KeyRing
 from common.testing import client_of, random_keys
+from common.unit_of_work import UnitOfWork
 from devstack.processes import wait_until
 from user_svc.app import create_app
+from user_svc.housekeeping import Housekeeping
 from user_svc.settings import Settings
+from user_svc.throttle import Throttle
 
 Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
 
@@ -139,3 +143,22 @@ async def clients(redis: Redis) -> int:
 def argon2_threads() -> int:
     """How many threads hash."""
     return sum(thread.name.startswith("argon2") for thread in threading.enumerate())
+
+
+async def test_a_start_that_fails_leaves_nothing_open(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was opened before is closed, though the service never ran."""
+    closed: list[type] = []
+
+    def noted(kind: type) -> Callable[[object], Awaitable[None]]:
+        async def close(_self: object) -> None:
+            closed.append(kind)
+
+        return close
+
+    for kind in (UnitOfWork, Throttle):
+        monkeypatch.setattr(kind, "close", noted(kind))
+    monkeypatch.setattr(Housekeeping, "__aenter__", AsyncMock(side_effect=OSError))
+    with pytest.raises(ExceptionGroup):
+        async with client_of(create_app(settings)):
+            pass
+    assert closed == [UnitOfWork, Throttle]

@@ -68,8 +68,10 @@ def create_app(
 
     @asynccontextmanager
     async def resources() -> AsyncIterator[None]:
-        yield
-        await login_proxy.close()
+        try:
+            yield
+        finally:
+            await login_proxy.close()
 
     return create_service(
         NAME,

@@ -1,7 +1,7 @@
 """user-svc: wired here, and nowhere else."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
 
@@ -165,10 +165,11 @@ def _sessions(settings: Settings, ground: Ground) -> SessionService:
 @asynccontextmanager
 async def _events(settings: Settings) -> AsyncIterator[None]:
     """Relays what other services must learn of accounts."""
-    redis = connect(settings.redis_url)
-    async with Relay(settings.session_url.reveal(), events.TOPIC, events.EventStream(redis).deliver):
+    async with (
+        aclosing(connect(settings.redis_url)) as redis,
+        Relay(settings.session_url.reveal(), events.TOPIC, events.EventStream(redis).deliver),
+    ):
         yield
-    await redis.aclose()
 
 
 def _mails(settings: Settings, tokens: ActionTokens) -> list[Relay]:
@@ -182,7 +183,9 @@ def _mails(settings: Settings, tokens: ActionTokens) -> list[Relay]:
 
 @asynccontextmanager
 async def _closing(ground: Ground) -> AsyncIterator[None]:
-    yield
-    ground.passwords.close()
-    await ground.unit_of_work.close()
-    await ground.throttle.close()
+    try:
+        yield
+    finally:
+        ground.passwords.close()
+        await ground.unit_of_work.close()
+        await ground.throttle.close()
