@@ -25,6 +25,9 @@ TOKEN = """
 INSERT INTO refresh_tokens (token_hash, session_id, expires_at, used_at)
 VALUES (sha256(uuid_send($1)), $1, now() - interval '10 days', now() - interval '20 days')
 """
+STANDING = """
+SELECT gen_random_uuid(), account_id, now() + n * interval '1 hour' FROM sessions, generate_series(1, 2000) AS n
+"""
 POSTED = "INSERT INTO outbox (topic, payload, created_at) VALUES ($1, '{}', now() - $2 * interval '1 hour')"
 
 
@@ -60,6 +63,17 @@ async def test_sessions_go_a_day_after_their_end(pool: Database, opened: Open, r
 
     assert {session for (session,) in await rows("SELECT id FROM sessions")} == kept
     assert {session for (session,) in await rows("SELECT session_id FROM refresh_tokens")} == kept
+
+
+async def test_what_stands_is_not_read_for_what_is_over(opened: Open, rows: Rows) -> None:
+    """Each batch finds the sessions that are over by an index, however many stand."""
+    await opened(100)
+    await rows(f"INSERT INTO sessions (id, account_id, expires_at) {STANDING}")
+    await rows("ANALYZE sessions")
+
+    plan = "".join(line for (line,) in await rows(f"EXPLAIN {housekeeping.SWEEPS[0].replace('$1', '100')}"))
+
+    assert "Index Scan using ix_sessions_over" in plan
 
 
 async def test_mails_that_nobody_sends_go_in_the_end(pool: Database, rows: Rows) -> None:

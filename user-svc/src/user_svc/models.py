@@ -36,7 +36,7 @@ class Session(Row):
 
     __tablename__ = "sessions"
     __bind_key__ = "user_svc"
-    __table_args__ = (Index(None, "account_id"),)
+    __table_args__ = (Index(None, "account_id"), Index("ix_sessions_over", text("least(expires_at, revoked_at)")))
 
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
