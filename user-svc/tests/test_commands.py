@@ -168,6 +168,14 @@ async def test_list(users: Run) -> None:
     assert (await users("list", "--email", "%")).output == ""
 
 
+async def test_a_user_agent_does_nothing_to_the_terminal(users: Run, token: str, rows: Rows) -> None:
+    """Whatever a client calls itself, the operator's terminal is told of it and not by it."""
+    assert token
+    await rows("UPDATE sessions SET user_agent = U&'curl\\009b2J\\001b[2J 8.5'")
+
+    assert "curl?2J?[2J 8.5\n" in (await users("sessions", ANN)).output
+
+
 async def test_sessions(users: Run, token: str) -> None:
     """An account's open sessions, by their ids; no token is shown."""
     result = await users("sessions", ANN)

@@ -127,7 +127,8 @@ def sessions(email: str) -> None:
 
     async def work(desk: Desk) -> None:
         for session in await desk.sessions.open((await desk.find(email)).id, NOBODY):
-            click.echo(f"{session.id}  {session.last_used_at:%Y-%m-%d %H:%M}  {session.address}  {session.user_agent}")
+            agent = "".join(each if each.isprintable() else "?" for each in session.user_agent or "")
+            click.echo(f"{session.id}  {session.last_used_at:%Y-%m-%d %H:%M}  {session.address}  {agent}")
 
     _run(work)
 
