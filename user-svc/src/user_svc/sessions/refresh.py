@@ -94,16 +94,11 @@ class RefreshToken:
 
 
 class Rotation(Struct, frozen=True):
-    """What a use of a token came to: a successor, or (`reused`) a session that must end."""
+    """What a use of a token came to: a successor; None if it had been used before, and its session must end."""
 
     session: UUID
     account: UUID
     successor: RefreshToken | None
-
-    @property
-    def reused(self) -> bool:
-        """Whether the token had been used before, and not just now by somebody whose answer was lost."""
-        return self.successor is None
 
 
 class RefreshTokens:
