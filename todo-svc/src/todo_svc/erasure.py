@@ -27,6 +27,7 @@ from todo_svc.turns import turn
 GROUP: Final = "todo-svc"
 DELETED: Final = "user.deleted"
 PULL: Final = 60.0  # seconds between two looks whether the stream lost something
+AGAIN: Final = 1.0  # seconds until the next look where one failed
 ERASED: Final = "GH001"  # SQLSTATE of the trigger `refuse_erased_owner`
 
 # The lock is the other side of the trigger's: an insert under way ends first, a later one sees the tombstone.
@@ -168,9 +169,9 @@ class ErasureWorker:
             self._pull_now.clear()
             try:
                 await self.catch_up()
-            except (Unavailable, asyncpg.PostgresError) as error:
+            except Exception as error:  # noqa: BLE001 - nobody would notice a pull that has ended
                 _log.info("erasures wait", error=type(error).__name__)
-                pause = 1.0
+                pause = AGAIN
             try:
                 async with asyncio.timeout(pause):
                     await self._pull_now.wait()
