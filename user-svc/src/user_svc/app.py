@@ -34,12 +34,12 @@ from user_svc.recovery.delivery import Delivery
 from user_svc.recovery.mail import Letters, mailer
 from user_svc.recovery.pages import reset_page, verify_page
 from user_svc.recovery.repository import TOPIC as MAIL
-from user_svc.recovery.repository import RecoveryQueries
+from user_svc.recovery.repository import RecoveryRepository
 from user_svc.recovery.routes import RecoveryController
 from user_svc.recovery.service import RecoveryService
 from user_svc.sessions.authenticator import LocalAuthenticator
 from user_svc.sessions.refresh import RefreshTokens
-from user_svc.sessions.repository import Lifetimes, SessionQueries
+from user_svc.sessions.repository import Lifetimes, SessionRepository
 from user_svc.sessions.routes import SessionController
 from user_svc.sessions.service import SessionService
 from user_svc.sessions.tokens import AccessTokens, ActionTokens
@@ -60,16 +60,16 @@ ROUTES: Final = (
 
 
 class Ground(Struct, frozen=True):
-    """What the rooms stand on; `telling` relays standings to Redis."""
+    """What the rooms stand on; `relay` is the one that tells Redis of standings."""
 
     database: Database
     unit_of_work: UnitOfWork
     passwords: Passwords
-    queries: SessionQueries
+    sessions: SessionRepository
     changes: AccountChanges
     actions: ActionTokens
     standing: StandingAuthority
-    telling: Relay
+    relay: Relay
     throttle: Throttle
 
 
@@ -92,13 +92,13 @@ def create_app(settings: Settings | None = None) -> Litestar:
         NAME,
         settings=settings,
         routes=ROUTES,
-        auth=LocalAuthenticator(verifier(settings), ground.queries),
+        auth=LocalAuthenticator(verifier(settings), ground.sessions),
         database=ground.database,
         dependencies={"client": client, "tries": tries, "keyed": keyed, **_rooms(settings, ground)},
         lifespan=[
             _closing(ground),
             ground.standing,
-            ground.telling,
+            ground.relay,
             _events(settings),
             *_mails(settings, ground.actions),
             Housekeeping(ground.database),
@@ -108,7 +108,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
 
 
 def _ground(settings: Settings) -> Ground:
-    """A tombstone lasts as long as any verifier would take a token, whatever it was signed for."""
+    """Build it; a tombstone lasts as long as any verifier would take a token, whatever it was signed for."""
     dsn, size, lifetime = settings.database_url.reveal(), settings.database_pool_size, settings.jwt_max_seconds
     database = Database(dsn, size=size, application=NAME, pooled=settings.is_pooled)
     standing = StandingAuthority(connect(settings.redis_url), database, lifetime=lifetime)
@@ -119,7 +119,7 @@ def _ground(settings: Settings) -> Ground:
         database,
         UnitOfWork(dsn, size=size, application=NAME, pooled=settings.is_pooled),
         Passwords.of(settings),
-        SessionQueries(database, token_lifetime=lifetime),
+        SessionRepository(database, token_lifetime=lifetime),
         AccountChanges(database, token_lifetime=lifetime),
         ActionTokens(settings),
         standing,
@@ -130,12 +130,12 @@ def _ground(settings: Settings) -> Ground:
 
 def _rooms(settings: Settings, ground: Ground) -> Mapping[str, Callable[[], object]]:
     """What handlers name in their signatures."""
-    passwords, changes, telling = ground.passwords, ground.changes, ground.telling
+    passwords, changes, relay = ground.passwords, ground.changes, ground.relay
     rooms = {
         "accounts": AccountService(ground.unit_of_work, passwords),
-        "profile": ProfileService(changes, passwords, telling),
+        "profile": ProfileService(changes, passwords, relay),
         "recovery": RecoveryService(
-            RecoveryQueries(ground.database), changes, passwords, tokens=ground.actions, relay=telling
+            RecoveryRepository(ground.database), changes, passwords, tokens=ground.actions, relay=relay
         ),
         "sessions": _sessions(settings, ground),
         "erasures": events.Erasures(ground.database, settings.jwt_keys),
@@ -152,12 +152,12 @@ def _always(room: object) -> Callable[[], object]:
 def _sessions(settings: Settings, ground: Ground) -> SessionService:
     idle = settings.refresh_idle_seconds
     return SessionService(
-        ground.queries,
+        ground.sessions,
         ground.passwords,
         access=AccessTokens(settings),
         refresh=RefreshTokens(ground.database, idle=idle, grace=settings.refresh_grace_seconds),
         standing=ground.standing,
-        relay=ground.telling,
+        relay=ground.relay,
         lifetimes=Lifetimes(session=timedelta(seconds=settings.session_seconds), idle=timedelta(seconds=idle)),
     )
 

@@ -21,7 +21,7 @@ from user_svc.admin.queries import AdminQueries
 from user_svc.admin.schemas import Actor, Flags
 from user_svc.admin.service import Administration, no_such_user
 from user_svc.passwords import Passwords
-from user_svc.sessions.repository import SessionQueries
+from user_svc.sessions.repository import SessionRepository
 from user_svc.settings import Settings
 
 NAME = "user-svc"
@@ -37,7 +37,7 @@ class Desk(Struct, frozen=True):
     accounts: AccountService
     administration: Administration
     queries: AdminQueries
-    sessions: SessionQueries
+    sessions: SessionRepository
 
     async def find(self, email: str) -> User:
         """The account of an address; raises `NotFound`."""
@@ -167,7 +167,7 @@ async def _desk() -> AsyncIterator[Desk]:
                 AccountService(unit_of_work, passwords),
                 Administration(database, token_lifetime=lifetime),
                 AdminQueries(database),
-                SessionQueries(database, token_lifetime=lifetime),
+                SessionRepository(database, token_lifetime=lifetime),
             )
     finally:
         passwords.close()

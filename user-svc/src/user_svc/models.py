@@ -108,7 +108,7 @@ class Tombstone(CommonTableAttributes, AdvancedDeclarativeBase):
 
 
 class Outbox(OutboxRow):
-    """What Redis has still to be told."""
+    """What is still to be done elsewhere: standings and events for Redis, mails."""
 
     __bind_key__ = "user_svc"
 

@@ -64,3 +64,26 @@ async def test_a_login_under_way_is_ended_too(
     headers = {"Authorization": f"Bearer {opened.json()['access_token']}"}
     assert (await client.get("/me", headers=headers)).status_code == 401
     assert len(await rows("SELECT FROM tombstones")) >= 1
+
+
+async def test_a_refresh_under_way_is_no_deadlock(
+    client: httpx.AsyncClient, enrol: Callable[..., Awaitable[Any]], login: Call, rows: Rows, *, settings: Settings
+) -> None:
+    """It has used its token up, and not committed; the deletion of its account waits for it, and not it for that."""
+    ann = await enrol("ann")
+    form = {"grant_type": "refresh_token", "refresh_token": (await login("ann@example.com")).json()["refresh_token"]}
+
+    async def waiting(count: int) -> bool:
+        return await rows(WAITING) == [(count,)]
+
+    stop = await asyncpg.connect(settings.database_url.reveal())
+    await stop.execute(GATE.replace("INSERT", "UPDATE"))
+    async with stop.transaction():
+        await stop.execute("SELECT pg_advisory_xact_lock(42)")
+        late = asyncio.ensure_future(client.post("/auth/jwt/refresh", data=form))
+        await eventually(lambda: waiting(1))
+        deleting = asyncio.ensure_future(client.delete("/users/me", headers=ann.headers))
+        await eventually(lambda: waiting(2))
+    await stop.close()
+
+    assert [(await answer).status_code for answer in (late, deleting)] == [200, 204]

@@ -16,7 +16,7 @@ from common.database import Database
 from common.outbox import Entry
 from common.redis import connect
 from common.values import RedisUrl
-from user_svc.sessions.repository import SessionQueries
+from user_svc.sessions.repository import SessionRepository
 from user_svc.standing import StandingAuthority
 
 SOON = 10.0  # seconds a busy machine may take
@@ -31,7 +31,7 @@ class Authority:
         self.database = database
         self.redis = Redis.from_url(redis_url)
         self.side = StandingAuthority(connect(RedisUrl(redis_url)), database, lifetime=LIFETIME)
-        self.queries = SessionQueries(database, token_lifetime=LIFETIME)
+        self.repository = SessionRepository(database, token_lifetime=LIFETIME)
 
     async def session(self) -> UUID:
         """A new account's new session."""

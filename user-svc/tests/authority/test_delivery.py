@@ -18,7 +18,7 @@ LIFETIME = 600
 async def test_deliveries_are_the_truth_of_now(authority: Any) -> None:
     """Not what was posted but what is true: a tombstone for the ended, the profile for the good."""
     good, ended, unknown, expired, inactive = [await authority.session() for _ in range(5)]
-    await authority.queries.end(END_ONE, ended)
+    await authority.repository.end(END_ONE, ended)
     await authority.database.rows("DELETE FROM sessions WHERE id = $1", unknown)
     await authority.database.rows("UPDATE sessions SET expires_at = now() - interval '1 s' WHERE id = $1", expired)
     await authority.database.rows(
@@ -37,7 +37,7 @@ async def test_delivery_overwrites_and_late_ones_change_nothing(authority: Any) 
     """The authority sets: over a good standing, and the same again when an entry comes twice or out of order."""
     session = await authority.session()
     await authority.side.prime(session, a_user())
-    await authority.queries.end(END_ONE, session)
+    await authority.repository.end(END_ONE, session)
     for _ in range(2):
         await authority.deliver(session, session)
         assert await authority.kept(session) == TOMBSTONE
@@ -55,7 +55,7 @@ async def test_a_good_standing_that_comes_late_leaves_a_tombstone(authority: Any
 async def test_deliveries_are_announced(authority: Any) -> None:
     """Whoever listens hears of the ended and of the changed, after Redis can already tell."""
     good, ended = await authority.session(), await authority.session()
-    await authority.queries.end(END_ONE, ended)
+    await authority.repository.end(END_ONE, ended)
     async with authority.redis.pubsub(ignore_subscribe_messages=True) as channel:
         await channel.subscribe(CHANNEL)
         await channel.get_message(timeout=SOON)

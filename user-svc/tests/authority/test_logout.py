@@ -28,7 +28,7 @@ async def test_logout_is_one_statement(authority: Any) -> None:
     """The revoked session, its tombstone and the outbox entry are there together; a second logout adds nothing."""
     session = await authority.session()
     for _ in range(2):
-        await authority.queries.end(END_ONE, session)
+        await authority.repository.end(END_ONE, session)
     [(revoked,)] = await authority.database.rows("SELECT revoked_at IS NOT NULL FROM sessions")
     [(buried, left)] = await authority.database.rows(
         "SELECT session_id, extract(epoch FROM until - now())::float8 FROM tombstones"
@@ -49,14 +49,14 @@ async def test_logout_stands_or_falls_as_a_whole(authority: Any, table: str) -> 
     session = await authority.session()
     await authority.database.rows(f"ALTER TABLE {table} ADD CONSTRAINT never CHECK (false)")
     with pytest.raises(asyncpg.CheckViolationError):
-        await authority.queries.end(END_ONE, session)
+        await authority.repository.end(END_ONE, session)
     [(revoked,)] = await authority.database.rows("SELECT revoked_at IS NOT NULL FROM sessions")
     assert (revoked, await authority.count("outbox"), await authority.count("tombstones")) == (False, 0, 0)
 
 
 async def test_logout_of_nobody_leaves_nothing(authority: Any) -> None:
     """An unknown session gets no tombstone."""
-    await authority.queries.end(END_ONE, uuid4())
+    await authority.repository.end(END_ONE, uuid4())
     assert (await authority.count("outbox"), await authority.count("tombstones")) == (0, 0)
 
 
@@ -66,7 +66,7 @@ async def test_relay_tells_redis_of_a_logout(authority: Any) -> None:
     async with Relay(authority.dsn, TOPIC, authority.side.deliver) as relay:
         assert await relay.flush(SOON)
         started = time.perf_counter()
-        await authority.queries.end(END_ONE, session)
+        await authority.repository.end(END_ONE, session)
         await eventually(lambda: authority.buried(session))
         assert time.perf_counter() - started < 0.25
 

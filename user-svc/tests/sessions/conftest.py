@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from common.database import Database
-from user_svc.sessions.repository import SessionQueries
+from user_svc.sessions.repository import SessionRepository
 from user_svc.settings import Settings
 
 Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
@@ -22,10 +22,10 @@ Call = Callable[..., Awaitable[httpx.Response]]
 
 
 @pytest.fixture
-async def queries(settings: Settings) -> AsyncIterator[SessionQueries]:
+async def repository(settings: Settings) -> AsyncIterator[SessionRepository]:
     """The single statements, on a pool of their own."""
     async with Database(settings.database_url.reveal(), size=2, application="test") as database:
-        yield SessionQueries(database, token_lifetime=600)
+        yield SessionRepository(database, token_lifetime=600)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from common.dto import User
 from common.errors import InvalidToken, Unavailable
 from common.testing import mint_token
 from user_svc.sessions.authenticator import LocalAuthenticator
-from user_svc.sessions.repository import SessionQueries
+from user_svc.sessions.repository import SessionRepository
 from user_svc.settings import Settings
 
 Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
@@ -21,9 +21,9 @@ MakeRow = Callable[..., Awaitable[UUID]]
 
 
 @pytest.fixture
-def authenticator(settings: Settings, queries: SessionQueries) -> LocalAuthenticator:
+def authenticator(settings: Settings, repository: SessionRepository) -> LocalAuthenticator:
     """As `create_app` wires it."""
-    return LocalAuthenticator(verifier(settings), queries)
+    return LocalAuthenticator(verifier(settings), repository)
 
 
 def decisions(source: str, verdict: str, reason: str = "") -> float:
@@ -79,7 +79,7 @@ async def test_a_token_of_one_user_opens_no_session_of_another(
 async def test_what_proves_nothing_is_refused_without_a_question(unconnected: Settings, token: str) -> None:
     """Garbage costs no statement: with nobody to ask it is 401 all the same, and counted as refused by proof."""
     database = Database(unconnected.database_url.reveal(), size=1, application="test")
-    nobody = SessionQueries(database, token_lifetime=600)
+    nobody = SessionRepository(database, token_lifetime=600)
     before = decisions("proof", "refused", "malformed")
 
     with pytest.raises(InvalidToken) as refusal:
@@ -92,7 +92,7 @@ async def test_what_proves_nothing_is_refused_without_a_question(unconnected: Se
 async def test_an_expired_token_is_refused_without_a_question(unconnected: Settings) -> None:
     """An expired token is 401 also while PostgreSQL is away."""
     database = Database(unconnected.database_url.reveal(), size=1, application="test")
-    nobody = SessionQueries(database, token_lifetime=600)
+    nobody = SessionRepository(database, token_lifetime=600)
     expired = mint_token(unconnected.jwt_keys, iat=1_700_000_000, exp=1_700_000_600)
 
     with pytest.raises(InvalidToken, match="expired"):
@@ -102,7 +102,7 @@ async def test_an_expired_token_is_refused_without_a_question(unconnected: Setti
 async def test_without_postgresql_nobody_can_judge(unconnected: Settings) -> None:
     """A proven token while PostgreSQL is away is 503, never a 401: an outage never looks like a logout."""
     async with Database(unconnected.database_url.reveal(), size=1, application="test") as database:
-        local = LocalAuthenticator(verifier(unconnected), SessionQueries(database, token_lifetime=600))
+        local = LocalAuthenticator(verifier(unconnected), SessionRepository(database, token_lifetime=600))
 
         with pytest.raises(Unavailable):
             await local.authenticate(mint_token(unconnected.jwt_keys, sub=str(uuid4())), safe=True)

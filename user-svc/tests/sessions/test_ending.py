@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from common.testing import client_of, session_of
 from user_svc.app import create_app
 from user_svc.sessions.ending import END_ONE, END_OTHERS, END_OWN, ending
-from user_svc.sessions.repository import SessionQueries
+from user_svc.sessions.repository import SessionRepository
 from user_svc.settings import Settings
 
 Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
@@ -52,12 +52,12 @@ def dead(rows: Rows) -> Dead:
 
 
 async def test_one_session_ends_whole(
-    queries: SessionQueries, ann: UUID, make_session: MakeRow, rows: Rows, dead: Dead
+    repository: SessionRepository, ann: UUID, make_session: MakeRow, rows: Rows, dead: Dead
 ) -> None:
     """Revoked, buried for as long as its tokens can live, and posted; the account's other session is not touched."""
     session, _ = await make_session(ann), await make_session(ann)
 
-    assert await queries.end(END_ONE, session) == 1
+    assert await repository.end(END_ONE, session) == 1
 
     assert await dead() == [{session}] * 3
     [(seconds,)] = await rows("SELECT extract(epoch FROM until - now())::float8 FROM tombstones")
@@ -65,62 +65,62 @@ async def test_one_session_ends_whole(
 
 
 async def test_ending_twice_changes_nothing(
-    queries: SessionQueries, ann: UUID, make_session: MakeRow, rows: Rows
+    repository: SessionRepository, ann: UUID, make_session: MakeRow, rows: Rows
 ) -> None:
     """A second logout is harmless (RFC 7009 section 2.2): the first time stands, and nothing is posted again."""
     session = await make_session(ann)
-    await queries.end(END_ONE, session)
+    await repository.end(END_ONE, session)
     everything = "SELECT s::text, t::text, o::text FROM sessions s, tombstones t, outbox o"
     before = await rows(everything)
 
-    assert await queries.end(END_ONE, session) == 0
-    assert await queries.end(END_ONE, uuid4()) == 0
+    assert await repository.end(END_ONE, session) == 0
+    assert await repository.end(END_ONE, uuid4()) == 0
 
     assert len(before) == 1
     assert await rows(everything) == before
 
 
 async def test_nobody_ends_a_session_of_somebody_else(
-    queries: SessionQueries, ann: UUID, make_account: MakeRow, make_session: MakeRow, dead: Dead
+    repository: SessionRepository, ann: UUID, make_account: MakeRow, make_session: MakeRow, dead: Dead
 ) -> None:
     """The owner stands in the statement."""
     bob = await make_account("bob@example.com")
     session = await make_session(ann)
 
-    assert await queries.end(END_OWN, session, bob) == 0
+    assert await repository.end(END_OWN, session, bob) == 0
     assert await dead() == [set()] * 3
-    assert await queries.end(END_OWN, session, ann) == 1
+    assert await repository.end(END_OWN, session, ann) == 1
     assert await dead() == [{session}] * 3
 
 
 async def test_the_others_are_all_but_this_one(
-    queries: SessionQueries, ann: UUID, make_account: MakeRow, make_session: MakeRow, dead: Dead
+    repository: SessionRepository, ann: UUID, make_account: MakeRow, make_session: MakeRow, dead: Dead
 ) -> None:
     """Of this account: its current session and everybody else's stay."""
     bob = await make_account("bob@example.com")
     current, *others = [await make_session(ann) for _ in range(3)]
     await make_session(bob)
 
-    assert await queries.end(END_OTHERS, current, ann) == 2
+    assert await repository.end(END_OTHERS, current, ann) == 2
     assert await dead() == [set(others)] * 3
 
 
 async def test_a_change_and_what_it_ends_are_one(
-    queries: SessionQueries, ann: UUID, make_session: MakeRow, rows: Rows, dead: Dead
+    repository: SessionRepository, ann: UUID, make_session: MakeRow, rows: Rows, dead: Dead
 ) -> None:
     """`because` is made with them and counted; where it changes nothing, nothing ends."""
     session = await make_session(ann)
 
-    assert await queries.end(DEACTIVATE, uuid4()) == 0
+    assert await repository.end(DEACTIVATE, uuid4()) == 0
     assert await dead() == [set()] * 3
-    assert await queries.end(DEACTIVATE, ann) == 1
+    assert await repository.end(DEACTIVATE, ann) == 1
     assert await dead() == [{session}] * 3
     assert await rows("SELECT is_active FROM accounts") == [(False,)]
 
 
-async def test_a_change_counts_without_any_session(queries: SessionQueries, ann: UUID, rows: Rows) -> None:
+async def test_a_change_counts_without_any_session(repository: SessionRepository, ann: UUID, rows: Rows) -> None:
     """Somebody who is logged in nowhere is deactivated all the same."""
-    assert await queries.end(DEACTIVATE, ann) == 1
+    assert await repository.end(DEACTIVATE, ann) == 1
     assert await rows("SELECT is_active FROM accounts") == [(False,)]
 
 
@@ -134,14 +134,14 @@ async def _full(request: pytest.FixtureRequest, settings: Settings) -> None:
 
 @pytest.mark.usefixtures("_full")
 async def test_what_cannot_be_told_is_not_ended(
-    queries: SessionQueries, ann: UUID, make_session: MakeRow, rows: Rows, dead: Dead
+    repository: SessionRepository, ann: UUID, make_session: MakeRow, rows: Rows, dead: Dead
 ) -> None:
     """No tombstone or no post: then no revocation either, and no change, so that no other service is left behind."""
     session = await make_session(ann)
 
     for statement, argument in ((END_ONE, session), (DEACTIVATE, ann)):
         with pytest.raises(asyncpg.RaiseError):
-            await queries.end(statement, argument)
+            await repository.end(statement, argument)
 
     assert await dead() == [set()] * 3
     assert await rows("SELECT is_active FROM accounts") == [(True,)]

@@ -10,7 +10,7 @@ from common.database import Database
 from common.dto import User
 from common.errors import Unavailable
 from user_svc.sessions.ending import END_ONE
-from user_svc.sessions.repository import SessionQueries, StoredCredentials
+from user_svc.sessions.repository import SessionRepository, StoredCredentials
 from user_svc.settings import Settings
 
 Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
@@ -18,17 +18,17 @@ MakeRow = Callable[..., Awaitable[UUID]]
 
 
 async def test_a_good_session_has_its_user(
-    queries: SessionQueries, make_account: MakeRow, make_session: MakeRow
+    repository: SessionRepository, make_account: MakeRow, make_session: MakeRow
 ) -> None:
     """The standing is the whole `User`, as it is now."""
     ann = await make_account()
     session = await make_session(ann)
 
-    assert await queries.standing(session, ann) == User(ann, "ann@example.com", True, False, False)
+    assert await repository.standing(session, ann) == User(ann, "ann@example.com", True, False, False)
 
 
 async def test_any_other_session_has_none(
-    queries: SessionQueries, make_account: MakeRow, make_session: MakeRow
+    repository: SessionRepository, make_account: MakeRow, make_session: MakeRow
 ) -> None:
     """Revoked, expired, somebody else's, of an inactive account, or never opened: nobody stands behind it."""
     ann, bob = await make_account(), await make_account("bob@example.com", active=False)
@@ -40,38 +40,38 @@ async def test_any_other_session_has_none(
         "never opened": (uuid4(), ann),
     }
 
-    found = {name: await queries.standing(session, account) for name, (session, account) in pairs.items()}
+    found = {name: await repository.standing(session, account) for name, (session, account) in pairs.items()}
 
     assert found == dict.fromkeys(pairs)
 
 
-async def test_credentials_are_found_by_the_key_alone(queries: SessionQueries, make_account: MakeRow) -> None:
+async def test_credentials_are_found_by_the_key_alone(repository: SessionRepository, make_account: MakeRow) -> None:
     """An inactive account is found too: the refusal must take the same time."""
     ann = await make_account(password_hash="$argon2id$", active=False)
 
-    assert await queries.credentials("ann@example.com") == StoredCredentials(ann, "$argon2id$", False)
-    assert await queries.credentials("nobody@example.com") is None
+    assert await repository.credentials("ann@example.com") == StoredCredentials(ann, "$argon2id$", False)
+    assert await repository.credentials("nobody@example.com") is None
 
 
 @pytest.mark.parametrize("hostile", ["' OR '1'='1", "%", "_nn@example.com", "ann@example.com'--", "\\"])
-async def test_a_hostile_key_finds_nobody(queries: SessionQueries, make_account: MakeRow, hostile: str) -> None:
+async def test_a_hostile_key_finds_nobody(repository: SessionRepository, make_account: MakeRow, hostile: str) -> None:
     """Keys are arguments, never text of a statement, and compared whole."""
     await make_account()
 
-    assert await queries.credentials(hostile) is None
+    assert await repository.credentials(hostile) is None
 
 
 async def test_revoking_twice_keeps_the_first_time(
-    queries: SessionQueries, make_account: MakeRow, make_session: MakeRow, rows: Rows
+    repository: SessionRepository, make_account: MakeRow, make_session: MakeRow, rows: Rows
 ) -> None:
     """A second logout is harmless (RFC 7009 section 2.2), and other sessions are not touched."""
     ann = await make_account()
     session, other = await make_session(ann), await make_session(ann)
 
-    assert await queries.end(END_ONE, session) == 1
+    assert await repository.end(END_ONE, session) == 1
     first = await rows("SELECT * FROM sessions ORDER BY id")
-    assert await queries.end(END_ONE, session) == 0
-    assert await queries.end(END_ONE, uuid4()) == 0
+    assert await repository.end(END_ONE, session) == 0
+    assert await repository.end(END_ONE, uuid4()) == 0
 
     assert await rows("SELECT * FROM sessions ORDER BY id") == first
     assert await rows("SELECT id FROM sessions WHERE revoked_at IS NULL") == [(other,)]
@@ -81,4 +81,4 @@ async def test_without_postgresql_nothing_is_known(unconnected: Settings) -> Non
     """Nobody there is `Unavailable`, never "no such session"."""
     async with Database(unconnected.database_url.reveal(), size=1, application="test") as database:
         with pytest.raises(Unavailable):
-            await SessionQueries(database, token_lifetime=600).standing(uuid4(), uuid4())
+            await SessionRepository(database, token_lifetime=600).standing(uuid4(), uuid4())

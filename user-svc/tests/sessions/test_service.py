@@ -21,7 +21,7 @@ from common.redis import connect
 from common.testing import session_of
 from user_svc.passwords import Passwords
 from user_svc.sessions.refresh import RefreshTokens
-from user_svc.sessions.repository import Lifetimes, SessionQueries
+from user_svc.sessions.repository import Lifetimes, SessionRepository
 from user_svc.sessions.schemas import Credentials, TokenError
 from user_svc.sessions.service import SessionService
 from user_svc.sessions.tokens import AccessTokens
@@ -59,7 +59,7 @@ async def make() -> AsyncIterator[Make]:
             await stack.enter_async_context(standing)
             await stack.enter_async_context(relay)
             return SessionService(
-                SessionQueries(database, token_lifetime=600),
+                SessionRepository(database, token_lifetime=600),
                 passwords,
                 access=AccessTokens(settings),
                 refresh=RefreshTokens(database, idle=600, grace=10),

@@ -1,4 +1,4 @@
-"""Mailers: SMTP, or a folder in development; and what a mail looks like."""
+"""Mailers: SMTP, or a folder; and what a mail looks like."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,7 +20,6 @@ from user_svc.sessions.schemas import Action
 from user_svc.settings import Mailbox, Settings, SmtpUrl
 
 PATIENCE: Final = 10.0  # seconds for each answer of the mail server
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Send = Callable[[EmailMessage], Awaitable[object]]
 

@@ -50,7 +50,7 @@ class Holder(Struct, frozen=True):
         return sha256(f"{self.email}\0{changed}".encode()).hexdigest()
 
 
-class RecoveryQueries:
+class RecoveryRepository:
     """Single statements."""
 
     def __init__(self, database: Database) -> None:

@@ -6,7 +6,7 @@ from common.outbox import Relay
 from user_svc.accounts.addresses import key
 from user_svc.accounts.changes import AccountChanges
 from user_svc.passwords import Passwords
-from user_svc.recovery.repository import Holder, RecoveryQueries
+from user_svc.recovery.repository import Holder, RecoveryRepository
 from user_svc.recovery.schemas import MailRequest, Reset, Verification
 from user_svc.sessions.schemas import Action
 from user_svc.sessions.tokens import ActionTokens
@@ -18,14 +18,14 @@ class RecoveryService:
 
     def __init__(
         self,
-        queries: RecoveryQueries,
+        repository: RecoveryRepository,
         changes: AccountChanges,
         passwords: Passwords,
         *,
         tokens: ActionTokens,
         relay: Relay,
     ) -> None:
-        self._queries = queries
+        self._repository = repository
         self._changes = changes
         self._passwords = passwords
         self._tokens = tokens
@@ -33,7 +33,7 @@ class RecoveryService:
 
     async def request(self, action: Action, request: MailRequest) -> None:
         """Have a link mailed; nothing tells whether anybody has the address."""
-        await self._queries.post(action, key(request.email))
+        await self._repository.post(action, key(request.email))
 
     async def verify(self, verification: Verification) -> User:
         """The address of the link is its owner's.
@@ -71,7 +71,7 @@ class RecoveryService:
     async def _holder(self, action: Action, token: str) -> Holder | None:
         """Whose token this is, while the account is as it was when it was signed; a bad one costs no I/O."""
         claims = self._tokens.read(action, token)
-        holder = await self._queries.holder(claims.sub) if claims else None
+        holder = await self._repository.holder(claims.sub) if claims else None
         if claims is None or holder is None or holder.state(action) != claims.state:
             return None
         return holder

@@ -5,13 +5,13 @@ from time import perf_counter
 
 from common.auth import Principal, Source, TokenVerifier, decisions
 from common.errors import InvalidToken, Unavailable
-from user_svc.sessions.repository import SessionQueries
+from user_svc.sessions.repository import SessionRepository
 
 
 class LocalAuthenticator:
     """Proof, then the truth; see `common.auth.Authenticator`."""
 
-    def __init__(self, verifier: TokenVerifier, sessions: SessionQueries) -> None:
+    def __init__(self, verifier: TokenVerifier, sessions: SessionRepository) -> None:
         self._verifier = verifier
         self._sessions = sessions
 

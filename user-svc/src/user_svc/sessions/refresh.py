@@ -15,13 +15,17 @@ from user_svc.sessions.schemas import TokenError
 BYTES: Final = 32
 _SEAL: Final = b"gatehouse refresh token successor"
 
+# The session first, as whoever deletes an account has it: each would wait for the other.
 _ROTATE = """
-WITH used AS (
-    UPDATE refresh_tokens r SET used_at = now(), successor_hash = $2, sealed_successor = $3
-    FROM sessions s JOIN accounts a ON a.id = s.account_id
+WITH held AS (
+    SELECT s.id, s.expires_at, s.account_id FROM refresh_tokens r
+    JOIN sessions s ON s.id = r.session_id JOIN accounts a ON a.id = s.account_id
     WHERE r.token_hash = $1 AND r.used_at IS NULL AND r.expires_at > now()
-        AND s.id = r.session_id AND s.revoked_at IS NULL AND s.expires_at > now() AND a.is_active
-    RETURNING s.id, s.expires_at, a.id AS account_id
+        AND s.revoked_at IS NULL AND s.expires_at > now() AND a.is_active
+    FOR NO KEY UPDATE OF s
+), used AS (
+    UPDATE refresh_tokens r SET used_at = now(), successor_hash = $2, sealed_successor = $3 FROM held
+    WHERE r.token_hash = $1 AND r.used_at IS NULL RETURNING held.*
 ), born AS (
     INSERT INTO refresh_tokens (token_hash, session_id, expires_at)
     SELECT $2, id, least(expires_at, now() + $4 * interval '1 second') FROM used

@@ -57,7 +57,7 @@ class Lifetimes(msgspec.Struct, frozen=True):
     idle: timedelta
 
 
-class Beginning(msgspec.Struct, frozen=True):
+class NewSession(msgspec.Struct, frozen=True):
     """A session to open; `keep` is the hash to have from now on, `first` that of its first refresh token."""
 
     id: UUID
@@ -67,7 +67,7 @@ class Beginning(msgspec.Struct, frozen=True):
     lifetimes: Lifetimes
 
 
-class SessionQueries:
+class SessionRepository:
     """Single statements; `token_lifetime` is the longest an access token can live, in seconds."""
 
     def __init__(self, database: Database, *, token_lifetime: int) -> None:
@@ -84,7 +84,7 @@ class SessionQueries:
         row = await self._database.row(_CREDENTIALS, email_key)
         return StoredCredentials(*row) if row else None
 
-    async def begin(self, checked: StoredCredentials, new: Beginning) -> User | None:
+    async def begin(self, checked: StoredCredentials, new: NewSession) -> User | None:
         """Open a session, with its first refresh token; None if the account is not what was checked any more."""
         lasts, idle = new.lifetimes.session, min(new.lifetimes.idle, new.lifetimes.session)
         client = new.client

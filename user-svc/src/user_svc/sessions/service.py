@@ -13,7 +13,7 @@ from user_svc.accounts.addresses import key
 from user_svc.passwords import Passwords
 from user_svc.sessions.ending import END_ONE, END_OTHERS, END_OWN
 from user_svc.sessions.refresh import RefreshToken, RefreshTokens, invalid_grant
-from user_svc.sessions.repository import Beginning, Lifetimes, SessionQueries, StoredCredentials
+from user_svc.sessions.repository import Lifetimes, NewSession, SessionRepository, StoredCredentials
 from user_svc.sessions.schemas import Credentials, Refresh, SessionInfo, TokenError
 from user_svc.sessions.tokens import AccessTokens
 from user_svc.standing import TELLING, StandingAuthority
@@ -24,7 +24,7 @@ class SessionService:
 
     def __init__(
         self,
-        queries: SessionQueries,
+        repository: SessionRepository,
         passwords: Passwords,
         *,
         access: AccessTokens,
@@ -33,7 +33,7 @@ class SessionService:
         relay: Relay,
         lifetimes: Lifetimes,
     ) -> None:
-        self._queries = queries
+        self._repository = repository
         self._passwords = passwords
         self._access = access
         self._refresh = refresh
@@ -51,8 +51,8 @@ class SessionService:
         first = RefreshToken.new()
         for _ in range(2):  # a login at the same time may have renewed the hash that was checked
             checked, keep = await self._checked(credentials)
-            new = Beginning(uuid7(), keep, first.hash, client, self._lifetimes)
-            owner = await self._queries.begin(checked, new)
+            new = NewSession(uuid7(), keep, first.hash, client, self._lifetimes)
+            owner = await self._repository.begin(checked, new)
             if owner is not None:
                 await self._standing.prime(new.id, owner)
                 return self._access.issue(owner.id, new.id, first.reveal())
@@ -77,7 +77,7 @@ class SessionService:
 
     async def open_sessions(self, principal: Principal) -> list[SessionInfo]:
         """The caller's sessions that still stand."""
-        return await self._queries.open(principal.id, principal.session)
+        return await self._repository.open(principal.id, principal.session)
 
     async def end_one(self, principal: Principal, session: UUID) -> None:
         """End one of the caller's sessions.
@@ -99,14 +99,14 @@ class SessionService:
 
     async def _checked(self, credentials: Credentials) -> tuple[StoredCredentials, str]:
         """What the password was found to match, and the hash to keep from now on."""
-        found = await self._queries.credentials(key(credentials.username))
+        found = await self._repository.credentials(key(credentials.username))
         keep = await self._passwords.verify(found.password_hash if found else None, credentials.password)
         if found is None or keep is None or not found.is_active:
             raise bad_credentials()
         return found, keep
 
     async def _end(self, statement: str, *arguments: UUID) -> int:
-        ended = await self._queries.end(statement, *arguments)
+        ended = await self._repository.end(statement, *arguments)
         await self.tell()
         return ended
 
