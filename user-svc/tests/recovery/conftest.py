@@ -4,7 +4,7 @@ import asyncio
 import email
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
@@ -21,11 +21,13 @@ from user_svc.settings import Folder, Settings
 
 DEADLINE = 10.0
 ANN = "ann@example.com"
+OTHER = "another horse battery"
 
 Letters = Callable[..., Awaitable[list[EmailMessage]]]
 Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
 Delivered = Callable[[], Awaitable[None]]
 Link = Callable[[str, str], Awaitable[str]]
+Call = Callable[..., Coroutine[Any, Any, httpx.Response]]
 
 
 def token_in(letter: EmailMessage) -> str:
@@ -134,3 +136,23 @@ def delivered(rows: Rows) -> Delivered:
             await asyncio.sleep(0.02)
 
     return delivered
+
+
+@pytest.fixture
+def reset(client: httpx.AsyncClient) -> Call:
+    """Use a link to set a new password."""
+
+    async def reset(token: str, password: str = OTHER) -> httpx.Response:
+        return await client.post("/auth/reset-password", json={"token": token, "password": password})
+
+    return reset
+
+
+@pytest.fixture
+def verify(client: httpx.AsyncClient) -> Call:
+    """Use a link to verify an address."""
+
+    async def verify(token: str) -> httpx.Response:
+        return await client.post("/auth/verify", json={"token": token})
+
+    return verify
