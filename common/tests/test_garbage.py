@@ -11,7 +11,8 @@ from common.garbage import SERVED
 
 @pytest.fixture(autouse=True)
 def thawed() -> Iterator[None]:
-    """What a test freezes is looked through again after it."""
+    """Nothing is frozen before a test, and what it freezes is looked through again after it."""
+    gc.unfreeze()
     yield
     gc.unfreeze()
 

@@ -168,7 +168,7 @@ ATTACKS: dict[str, dict[str, bytes]] = {
         "aud among others": paid(aud=["evil", "gatehouse"]),
     },
     "times are not acceptable": {
-        "issued later": dated(60, 600), "expires as it is issued": dated(0, 0), "expires before": dated(0, -10),
+        "issued later": dated(1800, 2400), "expires as it is issued": dated(0, 0), "expires before": dated(0, -10),
         "lives too long": dated(0, 3601), "lives for ever": dated(0, 2**40),
     },
     "expired": {"a second ago": dated(-600, -1), "a life ago": dated(-1200, -600), "in 1970": paid(iat=1, exp=601)},
