@@ -10,6 +10,7 @@ from litestar.openapi.spec import Components, OAuthFlow, OAuthFlows, SecuritySch
 from litestar.routes import HTTPRoute
 
 from common.auth.demands import FRESH, PUBLIC
+from common.auth.principal import Source
 from common.docs.tidy import tidied
 from common.http.problems import MEDIA_TYPE
 
@@ -27,6 +28,20 @@ KEY: Final = {
 }
 REPLAYED: Final = {"description": "`true` on an answer given again", "schema": {"type": "string"}}
 ETAG: Final = {"description": "What to name in `If-Match` and `If-None-Match`", "schema": {"type": "string"}}
+CHALLENGE: Final = {
+    "description": "`Bearer`, and why: expired, revoked or not acceptable (RFC 6750 section 3)",
+    "schema": {"type": "string"},
+}
+VOUCHED: Final = {
+    "X-Auth-Source": {
+        "description": "Who vouched for the caller",
+        "schema": {"type": "string", "enum": [source.value for source in Source]},
+    },
+    "X-Auth-Age": {
+        "description": "How many seconds old that knowledge is",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+}
 _FRESH = "Cannot be undone: needs a standing of the last 5 seconds, else 503 `NOT_FRESH`."
 
 
@@ -70,7 +85,7 @@ def schema(app: Litestar) -> dict[str, Any]:
         _say_demand(operation, handler.opt.get("auth"))
         if "idempotency" in handler.opt:
             _say_keyed(operation)
-        _say_tagged(operation)
+        _say_tagged(operation, made="tagged" in handler.opt)
         _say_limit(operation["responses"], handler.resolve_request_max_body_size())
         _drop_guess(operation["responses"])
         _close_body(operation, document["components"]["schemas"])
@@ -92,8 +107,12 @@ def _say_demand(operation: dict[str, Any], demand: str | None) -> None:
     operation["x-auth"] = demand or "guarded"
     if demand == PUBLIC:
         operation["security"] = []
-    elif demand == FRESH:
+        return
+    if demand == FRESH:
         operation["description"] = f"{operation.get('description', '')}\n\n{_FRESH}".strip()
+    for status, response in operation["responses"].items():
+        told = {"WWW-Authenticate": CHALLENGE} if status == "401" else VOUCHED if status.startswith("2") else {}
+        response.setdefault("headers", {}).update(told)
 
 
 def _say_keyed(operation: dict[str, Any]) -> None:
@@ -107,12 +126,14 @@ def _say_keyed(operation: dict[str, Any]) -> None:
             response.setdefault("headers", {})["Idempotency-Replayed"] = REPLAYED
 
 
-def _say_tagged(operation: dict[str, Any]) -> None:
+def _say_tagged(operation: dict[str, Any], *, made: bool) -> None:
     """Where a condition is taken, what is answered has a tag; a reader who has it already is told so."""
     conditions = {each["name"] for each in operation.get("parameters", [])} & {"If-Match", "If-None-Match"}
+    responses = operation["responses"]
+    if made:
+        responses["201"].setdefault("headers", {})["ETag"] = ETAG
     if not conditions:
         return
-    responses = operation["responses"]
     if "If-None-Match" in conditions:
         responses["304"] = {"description": "It still has a tag that `If-None-Match` names", "headers": {}}
     for status, response in responses.items():

@@ -104,6 +104,10 @@ def require(if_match: Tags | None, tag: str, current: Any = None) -> None:
         raise PreconditionFailed(tag, current)
 
 
+TAGGED: Final = {"tagged": True}
+"""`opt` of a route that takes no condition, but whose answer has a tag; for its OpenAPI page."""
+
+
 def tagged(content: T, tag: str) -> Response[T]:
     """An answer with its tag."""
     return Response(content, headers={"ETag": tag})

@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from common.auth import FRESH
 from common.docs.responses import BODY, problems
 from common.dto import Page
-from common.http.etag import IF_MATCH, IF_NONE_MATCH, Tags, answer, tagged, version_tag
+from common.http.etag import IF_MATCH, IF_NONE_MATCH, TAGGED, Tags, answer, tagged, version_tag
 from common.http.idempotency import KEYED
 from common.http.paging import DEFAULT, Cursor, Limit
 from common.http.strict import StrictBody
@@ -24,7 +24,7 @@ class ListController(Controller):
     path = "/lists"
     tags = ("lists",)
 
-    @post(dto=StrictBody[CreateList], return_dto=None, opt=KEYED, responses=problems(401, 409, *BODY))
+    @post(dto=StrictBody[CreateList], return_dto=None, opt=KEYED | TAGGED, responses=problems(401, 409, *BODY))
     async def create_list(
         self, data: JSONBody[CreateList], list_repository: NamedDependency[ListRepository]
     ) -> Response[TodoList]:

@@ -8,7 +8,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 
 from common.docs.responses import BODY, problems
 from common.dto import Page
-from common.http.etag import IF_MATCH, IF_NONE_MATCH, Tags, answer, tagged, version_tag
+from common.http.etag import IF_MATCH, IF_NONE_MATCH, TAGGED, Tags, answer, tagged, version_tag
 from common.http.idempotency import KEYED
 from common.http.strict import StrictBody
 from todo_svc.lists.queries import ListQueries
@@ -28,7 +28,7 @@ class TodoController(Controller):
         "/lists/{list_id:uuid}/todos",
         dto=StrictBody[CreateTodo],
         return_dto=None,
-        opt=KEYED,
+        opt=KEYED | TAGGED,
         responses=problems(401, 404, *BODY),
     )
     async def create_todo(
