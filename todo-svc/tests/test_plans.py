@@ -132,10 +132,10 @@ async def test_no_read_scans_a_table(crowd: tuple[str, UUID], mode: str) -> None
             await todos.page(filters, window, owner)
         page = await todos.page(TodoFilters(), Window(limit=1, cursor=None))
         assert page.content is not None
-        await todos.seen(page.content.items[0].id, parse('"2"'))
+        await todos.tagged(page.content.items[0].id, parse('"2"'))
         await lists.page(20, None, nested=True)
         await lists.nested(owner, None)
-        await lists.seen(owner, parse('"2"'))
+        await lists.tagged(owner, parse('"2"'))
     assert found.tag == page.tag
     assert [line for line in explained.lines if SCAN.search(line)] == []
 
@@ -186,7 +186,7 @@ async def test_not_modified_reads_no_trash_and_no_change(crowd: tuple[str, UUID]
     async with explaining(dsn) as explained:
         seen = parse(f"{page_tag(owner, 2501)}, {page_tag(owner, 2501, KEPT // timedelta(seconds=1))}")
         trash = await TrashQueries(explained, owner).page(20, None, seen)
-        changes = await ChangeQueries(explained, owner).seen(Place.at(7), 20, seen)
+        changes = await ChangeQueries(explained, owner).tagged(Place.at(7), 20, seen)
     assert (trash.content, changes.content) == (None, None)
     scans = [line for line in explained.lines if re.search(r" on (todos|lists|changes)", line)]
     assert len(scans) >= 5

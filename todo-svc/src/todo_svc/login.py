@@ -35,7 +35,7 @@ class LoginProxy:
         """Hand the form over, as it came.
 
         Raises:
-            Unavailable: user-svc cannot be reached, or took too long; whoever was logged in was not told.
+            Unavailable: user-svc cannot be reached, or took too long.
 
         """
         try:

@@ -20,10 +20,10 @@ def ways(database: Statements) -> list[Way]:
 
     return [
         Way("/lists/{list_id:uuid}/todos", lambda it: lists(it).todos(it.id, _ANY, _window(it), it.seen), paged=True),
-        Way("/todos/{todo_id:uuid}", lambda it: todos(it).seen(it.id, it.seen)),
+        Way("/todos/{todo_id:uuid}", lambda it: todos(it).tagged(it.id, it.seen)),
         Way("/todos", lambda it: todos(it).page(_ANY, _window(it), seen=it.seen), paged=True),
         Way("/lists", lambda it: lists(it).page(it.limit, it.cursor, nested=False, seen=it.seen), paged=True),
-        Way("/lists/{list_id:uuid}", lambda it: lists(it).seen(it.id, it.seen)),
+        Way("/lists/{list_id:uuid}", lambda it: lists(it).tagged(it.id, it.seen)),
     ]
 
 

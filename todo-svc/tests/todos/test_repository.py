@@ -223,8 +223,8 @@ async def test_a_deleted_todo_is_gone(ann: httpx.AsyncClient, milk: Json, sql: S
 
 
 async def test_todos_added_at_once_are_all_there(ann: httpx.AsyncClient, groceries: Json, sql: Sql) -> None:
-    """Ten at the same time: ten rows, whatever positions they share."""
+    """Ten at the same time: ten rows, each behind the one whose turn was before."""
     todos = await asyncio.gather(*(_add(ann, groceries["id"], str(n)) for n in range(10)))
-    stored = await sql("SELECT id FROM todos WHERE list_id = $1", UUID(groceries["id"]))
+    stored = await sql("SELECT id, position FROM todos WHERE list_id = $1", UUID(groceries["id"]))
     assert {row["id"] for row in stored} == {UUID(todo["id"]) for todo in todos}
-    assert len(stored) == 10
+    assert sorted(row["position"] for row in stored) == [1024.0 * place for place in range(1, 11)]

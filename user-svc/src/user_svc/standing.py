@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
@@ -39,6 +39,10 @@ SELECT session_id, extract(epoch FROM until)::float8 FROM tombstones WHERE until
 """
 # Once dead, always dead: a delivery that was given up may still be on its way when a later one has arrived.
 _SET_GOOD = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) end"
+# Only in place of what stood there before the load: where Redis was flushed meanwhile, tombstones are gone again.
+_SEAL = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]) return 1 end
+"""
 _PURGE = "DELETE FROM tombstones WHERE until < now() - interval '1 minute'"
 
 _log = structlog.get_logger()
@@ -129,11 +133,14 @@ class StandingAuthority:
 
     async def _load(self, server: bytes) -> None:
         """Every tombstone that can matter, and then the word that they are all there."""
+        ready = self._redis.tag + READY
+        await self._redis.set(ready, uuid4().hex, nx=True)
+        before = await self._redis.get(ready)
         rows = await self._database.rows(_TOMBSTONES)
         for start in range(0, len(rows), BATCH):
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for session, until in rows[start : start + BATCH]:
                     pipeline.set(self._key(session), TOMBSTONE, exat=int(until) + 1)
                 await pipeline.execute()
-        await self._redis.set(self._redis.tag + READY, server)
-        _log.info("tombstones loaded", count=len(rows))
+        if await self._redis.eval(_SEAL, 1, ready, before or b"", server):
+            _log.info("tombstones loaded", count=len(rows))

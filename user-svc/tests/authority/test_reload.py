@@ -42,15 +42,36 @@ async def test_redis_is_not_ready_before_the_last_tombstone_is_there(
     monkeypatch.setattr(standing, "BATCH", 1)
     for _ in range(3):
         await authority.bury(uuid4())
-    original = authority.side._redis.set
+    original = authority.side._redis.eval
 
-    async def note(name: str, *arguments: Any, **options: Any) -> Any:
-        assert (name, len(await authority.redis.keys("standing:????????-*"))) == (READY, 3)
-        return await original(name, *arguments, **options)
+    async def note(script: str, *arguments: Any) -> Any:
+        if script == standing._SEAL:
+            assert (len(await authority.redis.keys("standing:????????-*")), await authority.is_ready()) == (3, False)
+        return await original(script, *arguments)
 
-    monkeypatch.setattr(authority.side._redis, "set", note)
+    monkeypatch.setattr(authority.side._redis, "eval", note)
     async with authority.side:
         await eventually(authority.is_ready)
+
+
+async def test_redis_flushed_while_it_is_loaded_is_loaded_again(
+    authority: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was set before the flush is gone: nothing is said of it before it is there again."""
+    monkeypatch.setattr(standing, "WATCH", 0.02)
+    session = uuid4()
+    await authority.bury(session)
+    original, flushes = authority.side._redis.eval, [authority.redis.flushall]
+
+    async def flush_once(script: str, *arguments: Any) -> Any:
+        if script == standing._SEAL and flushes:
+            await flushes.pop()()
+        return await original(script, *arguments)
+
+    monkeypatch.setattr(authority.side._redis, "eval", flush_once)
+    async with authority.side:
+        await eventually(authority.is_ready)
+    assert (flushes, await authority.kept(session)) == ([], TOMBSTONE)
 
 
 async def test_restarted_redis_gets_every_tombstone_back(authority: Any, valkey_server: Valkey) -> None:

@@ -72,7 +72,7 @@ class ListQueries:
             return Tagged(tag, None)
         return Tagged(tag, existing(row[1:] if row["id"] is not None else None))
 
-    async def seen(self, list_id: UUID, seen: Tags | None) -> Tagged[TodoList]:
+    async def tagged(self, list_id: UUID, seen: Tags | None) -> Tagged[TodoList]:
         """One list with its tag; only that is read if the reader has `seen` it.
 
         Raises:

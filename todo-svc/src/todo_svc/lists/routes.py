@@ -58,7 +58,7 @@ class ListController(Controller):
         With `include` its `ETag` is that of a page, which any change of the caller's changes. For the `If-Match` of a
         change take `version` in quotes, as of any list or todo that was read among others.
         """
-        read = list_queries.nested if include is Include.TODOS else list_queries.seen
+        read = list_queries.nested if include is Include.TODOS else list_queries.tagged
         return answer(await read(list_id, if_none_match))
 
     @patch(

@@ -60,7 +60,7 @@ class ChangeQueries:
         rows = await self._rows(place, limit, NOTHING)
         return _changes(rows, place, limit)
 
-    async def seen(self, place: Place | None, limit: int, seen: Tags | None) -> Tagged[Changes]:
+    async def tagged(self, place: Place | None, limit: int, seen: Tags | None) -> Tagged[Changes]:
         """The same with its tag; without a look at the changes if the reader has `seen` it. Raises as `after` does."""
         rows = await self._rows(place, limit, seen or NOTHING)
         tag = page_tag(self._owner, rows[0]["seq"])

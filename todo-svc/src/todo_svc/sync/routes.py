@@ -45,7 +45,7 @@ class SyncController(Controller):
 
         While `more`, ask again with `since` of `next`; then `next` is good for later, and for `GET /events`.
         """
-        return answer(await change_queries.seen(Place.parse(since), limit, if_none_match))
+        return answer(await change_queries.tagged(Place.parse(since), limit, if_none_match))
 
     @get("/events", media_type=EVENTS, responses=problems(401, 410, 422, 429))
     async def events(

@@ -51,7 +51,7 @@ class TodoQueries:
             return Tagged(tag, None)
         return Tagged(tag, _page(rows, window.limit, order))
 
-    async def seen(self, todo_id: UUID, seen: Tags | None) -> Tagged[Todo]:
+    async def tagged(self, todo_id: UUID, seen: Tags | None) -> Tagged[Todo]:
         """One todo with its tag; only that is read if the reader has `seen` it.
 
         Raises:

@@ -24,10 +24,8 @@ from todo_svc.turns import TURN, turn
 
 _PLACES: Final = ("position", "before", "after")
 
-_END = f"""coalesce((
-    SELECT max(o.position) FROM todos o WHERE o.owner_id = $1 AND o.list_id = {{}} AND o.deleted_at IS NULL
-), 0) + {GAP}"""  # noqa: S608
-# The list is locked to be looked at again: the statement has begun before its turn came.
+_END = f"last_position($1, {{}}) + {GAP}"
+# The statement has begun before its turn came: the lock looks at the list again, and the function at where it ends.
 INSERT = f"""
 INSERT INTO todos (owner_id, id, list_id, content, description, priority, due_at, labels, position)
 SELECT $1, $2, l.id, $4, $5, $6, $7, $8, {_END.format("l.id")} FROM {ME} CROSS JOIN LATERAL {TURN}

@@ -73,7 +73,7 @@ class TodoController(Controller):
         if_none_match: NamedDependency[Tags | None],
     ) -> Response[Todo]:
         """One todo."""
-        return answer(await todo_queries.seen(todo_id, if_none_match))
+        return answer(await todo_queries.tagged(todo_id, if_none_match))
 
     @patch(
         "/todos/{todo_id:uuid}",

@@ -15,7 +15,7 @@ from user_svc.sessions.schemas import TokenError
 BYTES: Final = 32
 _SEAL: Final = b"gatehouse refresh token successor"
 
-# The session first, as whoever deletes an account has it: each would wait for the other.
+# Locks the session before the token, as deleting an account does: else each could wait for the other.
 _ROTATE = """
 WITH held AS (
     SELECT s.id, s.expires_at, s.account_id FROM refresh_tokens r
