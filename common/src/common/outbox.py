@@ -45,6 +45,8 @@ UPDATE outbox SET attempts = attempts + 1,
     not_before = clock_timestamp() + least(2 ^ least(attempts, 9), 300) * interval '1 second'
 WHERE id = ANY($1)
 """
+# What was put off waits too.
+_OLDEST = "SELECT extract(epoch FROM now() - min(created_at)) FROM outbox WHERE topic = $1"
 
 _log = structlog.get_logger()
 
@@ -170,15 +172,15 @@ class Relay:
                 await connection.execute(_WAIT, LOCK, self._topic, timeout=HELD)
                 rows = await connection.fetch(_TAKE, self._topic, self._batch)
                 entries = [Entry(row[0], row[1], row[2].timestamp(), row[3]) for row in rows]
-                self._oldest.set(max(0.0, time.time() - entries[0].posted_at) if entries else 0.0)
                 if entries:
                     self._behind = True
+                    self._oldest.set(max(0.0, time.time() - entries[0].posted_at))
                     later = await self._delivered(connection, entries)
                     await connection.execute(_DONE, [entry.id for entry in entries if entry.id not in later])
                     if later:
                         await connection.execute(_LATER, list(later))
                 full = len(entries) == self._batch
-        self._oldest.set(0.0)
+        self._oldest.set(await connection.fetchval(_OLDEST, self._topic) or 0.0)
 
     async def _delivered(
         self, connection: "asyncpg.Connection[asyncpg.Record]", entries: Sequence[Entry]

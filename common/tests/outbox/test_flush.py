@@ -127,6 +127,16 @@ async def test_age_of_the_oldest_entry_is_measured(writer: Any, dsn: str, receiv
         assert REGISTRY.get_sample_value("outbox_oldest_seconds", {"topic": TOPIC}) == 0.0
 
 
+async def test_entry_that_is_put_off_is_counted(writer: Any, dsn: str, post: Any, receiver: Any) -> None:
+    """A mail server that is away shows in `outbox_oldest_seconds` all the time, not just while it is tried."""
+    await post(1)
+    await writer.execute("UPDATE outbox SET created_at = now() - interval '100 seconds'")
+    receiver.later = {1}
+    async with Relay(dsn, TOPIC, receiver) as relay:
+        assert await relay.flush(SOON)
+        assert REGISTRY.get_sample_value("outbox_oldest_seconds", {"topic": TOPIC}) == pytest.approx(100, abs=SOON)
+
+
 def test_notification_goes_to_the_channel_the_relay_listens_on() -> None:
     """The statement's text cannot take a parameter there."""
     assert f"pg_notify('{CHANNEL}'" in NOTIFY
