@@ -32,6 +32,7 @@ class Reader:
         self.taken: list[UUID] = []
         self.tried = 0
         self.caught_up = 0
+        self.stumbles = False
         self.fail: Exception | None = None
         self.held: asyncio.Event | None = None
 
@@ -45,8 +46,11 @@ class Reader:
         self.taken.append(event.user)
 
     async def catch_up(self) -> None:
-        """Count."""
+        """Count, and fail once if told to."""
         self.caught_up += 1
+        if self.stumbles:
+            self.stumbles = False
+            raise ValueError("odd")
 
 
 Run = Callable[..., Any]
@@ -125,6 +129,16 @@ async def test_a_restart_takes_up_where_it_ended(redis: Redis, run: Run) -> None
     missed = await post(redis)
     async with run(second):
         await until(lambda: second.taken == [missed])
+
+
+async def test_no_fault_of_ours_ends_it(redis: Redis, run: Run) -> None:
+    """Nobody would notice a consumer that has ended; it begins anew, and goes on."""
+    reader = Reader()
+    reader.stumbles = True
+    user = await post(redis)
+    async with run(reader):
+        await until(lambda: reader.taken == [user])
+    assert reader.caught_up == 2
 
 
 async def test_a_dead_consumers_entries_are_taken_over(redis: Redis, run: Run) -> None:

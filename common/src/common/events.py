@@ -46,7 +46,7 @@ Handle = Callable[[UserEvent, str], Awaitable[None]]
 class Consumer:
     """One process' reader; `handle` gets an event and its entry's id, and must not mind a repeat.
 
-    `catch_up` is called whenever entries may have been lost: at start, and when the stream had to be made anew.
+    `catch_up` is called whenever entries may have been lost: at start, and after anything was away.
     """
 
     def __init__(self, redis: TaggedRedis, group: str, handle: Handle, catch_up: Callable[[], Awaitable[None]]) -> None:
@@ -75,6 +75,9 @@ class Consumer:
                 await self._take(await self._read())
         except (RedisError, OSError, TimeoutError, Unavailable) as error:
             _log.info("events wait", error=type(error).__name__)
+            await asyncio.sleep(PAUSE)
+        except Exception:  # noqa: BLE001 - nobody would notice a consumer that has ended
+            _log.exception("events wait")
             await asyncio.sleep(PAUSE)
 
     async def _join(self) -> None:

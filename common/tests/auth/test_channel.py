@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
@@ -142,6 +143,21 @@ async def test_lost_connection_empties_the_memory(redis_url: str, redis: Redis) 
         assert channel.memory.listening
         await redis.publish(CHANNEL, dead())
         await eventually(lambda: channel.memory.is_dead(SESSION))
+
+
+async def test_no_fault_of_ours_ends_it(redis_url: str, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is as if the connection was lost: a service that hears nothing ever after would ask `/me` each time."""
+    with captured_logs() as logs:
+        log.configure("svc-common", level="INFO", form="json")
+        async with listening(redis_url) as channel:
+            with monkeypatch.context() as broken:
+                broken.setattr(channel, "hear", Mock(side_effect=KeyError("odd")))
+                await redis.publish(CHANNEL, dead())
+                await eventually(lambda: not channel.memory.listening)
+            await eventually(lambda: channel.memory.listening)
+            await redis.publish(CHANNEL, dead())
+            await eventually(lambda: channel.memory.is_dead(SESSION))
+    assert [(line["event"], line["error"]) for line in logs.lines] == [("standing channel lost", "KeyError")]
 
 
 async def test_restarted_server_is_another_one(redis_url: str, valkey_server: Valkey) -> None:

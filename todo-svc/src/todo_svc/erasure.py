@@ -26,6 +26,7 @@ from todo_svc.turns import turn
 GROUP: Final = "todo-svc"
 DELETED: Final = "user.deleted"
 PULL: Final = 60.0  # seconds between two looks whether the stream lost something
+RETRY: Final = 1.0  # seconds after a look that failed
 ERASED: Final = "GH001"  # SQLSTATE of the trigger `refuse_erased_owner`
 
 # The lock is the other side of the trigger's: an insert under way ends first, a later one sees the tombstone.
@@ -158,7 +159,10 @@ class ErasureWorker:
                 await self.catch_up()
             except (Unavailable, asyncpg.PostgresError) as error:
                 _log.info("erasures wait", error=type(error).__name__)
-                pause = 1.0
+                pause = RETRY
+            except Exception:  # noqa: BLE001 - nobody would notice a worker that has ended
+                _log.exception("erasures wait")
+                pause = RETRY
             try:
                 async with asyncio.timeout(pause):
                     await self._pull_now.wait()

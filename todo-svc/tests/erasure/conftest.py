@@ -20,6 +20,7 @@ from common.redis import listen
 from common.testing import FlakyTransport
 from common.values import RedisUrl
 from devstack.fixtures import TestPostgres
+from todo_svc import erasure
 from todo_svc.erasure import Eraser, ErasureLog, ErasureWorker
 from todo_svc.settings import Settings
 
@@ -128,6 +129,7 @@ def worker(eraser: Eraser, log: ErasureLog, redis_url: str, monkeypatch: pytest.
     """Run a worker until the block ends; it looks at the log when it must, not every minute."""
     monkeypatch.setattr(events, "BLOCK", 100)
     monkeypatch.setattr(events, "PAUSE", 0.05)
+    monkeypatch.setattr(erasure, "RETRY", 0.05)
 
     @asynccontextmanager
     async def run() -> AsyncIterator[ErasureWorker]:

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
+from unittest.mock import AsyncMock
 from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
 import msgspec
+import pytest
 from redis.asyncio import Redis
 
 from common.database import Database
@@ -106,6 +108,24 @@ async def test_a_failing_statement_is_tried_again(
         await until(tried_again, True)
         assert await left(ann) == 2
         await database.rows("ALTER TABLE later RENAME TO erased_users")
+        await until(partial(left, ann), 0)
+
+
+async def test_no_fault_of_ours_ends_it(
+    worker: Running,
+    erased: Erased,
+    fill: Fill,
+    left: Left,
+    *,
+    eraser: Eraser,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody would notice a worker that has ended: it tries again."""
+    ann = await fill()
+    await erased(ann)
+    monkeypatch.setattr(eraser, "progress", AsyncMock(side_effect=[KeyError("odd"), 0, 0]))
+    async with worker():
         await until(partial(left, ann), 0)
 
 
