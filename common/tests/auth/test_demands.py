@@ -261,6 +261,17 @@ def test_nothing_is_public_where_nothing_says_so() -> None:
         assert [demands.of(request(path)) for path in ("/", "/secret", "/schema", "/docs")] == [GUARDED] * 4
 
 
+@pytest.mark.parametrize("demand", STRICTEST)
+def test_demand_is_the_constant_itself(demand: str) -> None:
+    """The guard compares by identity, which two equal texts need not have."""
+
+    @get("/", opt={"auth": "".join(demand)})
+    async def root() -> None:
+        """Anything."""
+
+    assert Demands(Litestar([root]).routes).of(request("/")) is demand
+
+
 def test_methods_of_a_path() -> None:
     """What `Allow` names, in every spelling of the path; none where no route is."""
     assert DEMANDS.methods(request("//mixed/")) == {"GET", "HEAD", "POST", "OPTIONS"}

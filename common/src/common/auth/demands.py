@@ -19,7 +19,7 @@ class Demands:
     """Closed by default: only what is on the list of public routes, method and path, is open.
 
     A route's parameter may be anything between two slashes here. Where several routes could be meant, the strictest
-    counts; so this errs, if it does, to the safe side of what the router will choose.
+    counts; so this errs, if it does, to the safe side of what the router will choose. What is no demand ends the start.
     """
 
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
@@ -61,13 +61,26 @@ class Demands:
             self._exact[route.path] = self._exact.get(route.path, frozenset()) | methods
         handlers = getattr(route, "route_handlers", None) or [route.route_handler]  # type: ignore[attr-defined]
         for handler in handlers:
-            demand = handler.opt.get("auth", GUARDED)
+            demand = _known(handler.opt.get("auth", GUARDED), route.path)
             if not hasattr(handler, "http_methods"):  # an ASGI application takes every method, mounted every path below
                 self._applications.append((re.compile(f"{pattern.pattern}.*", re.DOTALL), GUARDED))
             for method in map(str, getattr(handler, "http_methods", ())):
                 self._patterns.setdefault(method, []).append((pattern, demand))
                 if not route.path_parameters:
                     self._static[method, route.path] = demand
+
+
+def _known(given: Any, path: str) -> str:
+    """The constant itself, which the guard compares by identity.
+
+    Raises:
+        ValueError: it is none, as by a slip of the pen, which must not weaken a FRESH.
+
+    """
+    for demand in STRICTEST:
+        if demand == given:
+            return demand
+    raise ValueError(f"{path} asks for {given!r}; `auth` is one of {', '.join(STRICTEST)}")
 
 
 def _strictest(patterns: list[tuple[re.Pattern[str], str]], path: str) -> str:

@@ -90,9 +90,9 @@ def _operations(app: Litestar, paths: dict[str, Any]) -> Iterator[tuple[dict[str
 def _say_demand(operation: dict[str, Any], demand: str | None) -> None:
     operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
     operation["x-auth"] = demand or "guarded"
-    if demand is PUBLIC:
+    if demand == PUBLIC:
         operation["security"] = []
-    elif demand is FRESH:
+    elif demand == FRESH:
         operation["description"] = f"{operation.get('description', '')}\n\n{_FRESH}".strip()
 
 
