@@ -13,8 +13,8 @@ import pytest
 from litestar import Litestar
 from redis.asyncio import Redis
 
-from common.auth import userinfo
 from common.auth.standing import key
+from common.http import lean
 from common.settings import load
 from common.testing import client_of, random_keys, session_of
 from devstack.fixtures import DatabaseFactory
@@ -49,7 +49,7 @@ async def user_app(variables: dict[str, str], database: DatabaseFactory, monkeyp
     """The real user-svc; whoever would open a socket to it finds it in this process."""
     cheap = {"ARGON2_MEMORY_KIB": "8", "ARGON2_PASSES": "1", "DATABASE_URL": await database("user_svc")}
     app = create_user_app(load(UserSettings, variables | cheap))
-    monkeypatch.setattr(userinfo, "transport_to", lambda _url: httpx.ASGITransport(app))  # type: ignore[arg-type]
+    monkeypatch.setattr(lean, "transport_to", lambda _url: httpx.ASGITransport(app))  # type: ignore[arg-type]
     return app
 
 

@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 from redis.crc import key_slot
 
-from common.auth import userinfo
+from common.http import lean
 from common.settings import load
 from common.testing import client_of, eventually, random_keys
 from devstack.embedded import Valkey
@@ -272,7 +272,7 @@ def serve(
     async def run(redis_url: str) -> AsyncIterator[Services]:
         told = variables | {"REDIS_URL": redis_url}
         users = create_user_app(load(UserSettings, told | {"DATABASE_URL": await database("user_svc")}))
-        monkeypatch.setattr(userinfo, "transport_to", lambda _url: httpx.ASGITransport(users))  # type: ignore[arg-type]
+        monkeypatch.setattr(lean, "transport_to", lambda _url: httpx.ASGITransport(users))  # type: ignore[arg-type]
         todos = create_todo_app(load(TodoSettings, told | {"DATABASE_URL": await database("todo_svc")}))
         async with client_of(users) as user_svc, client_of(todos) as todo_svc:
             await user_svc.post("/auth/register", json=CREDENTIALS)

@@ -18,7 +18,7 @@ from common.database import Database
 from common.dto import ErasedUsers, UserEvent
 from common.errors import InvalidToken, Unavailable
 from common.events import Consumer
-from common.http.lean import transport_to
+from common.http.lean import client_to
 from common.redis import TaggedRedis
 from common.tasks import end
 from todo_svc.turns import turn
@@ -87,7 +87,7 @@ class ErasureLog:
     """user-svc's own record of deletions."""
 
     def __init__(self, base_url: str, keys: KeyRing, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._client = httpx.AsyncClient(base_url=base_url, transport=transport or transport_to(base_url), timeout=5.0)
+        self._client = client_to(base_url, timeout=5.0, transport=transport)
         self._keys = keys
 
     async def after(self, sequence: int) -> AsyncIterator[ErasedUsers]:

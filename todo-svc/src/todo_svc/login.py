@@ -14,7 +14,7 @@ from common.docs.responses import problems
 from common.dto import TokenResponse
 from common.errors import Unavailable
 from common.http.client import forwarded
-from common.http.lean import transport_to
+from common.http.lean import client_to
 from common.telemetry.spans import span
 from common.telemetry.trace import outgoing_headers
 
@@ -28,11 +28,7 @@ class LoginProxy:
     """Asks user-svc, and changes neither the form nor the answer."""
 
     def __init__(self, base_url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._client = httpx.AsyncClient(
-            base_url=base_url,
-            transport=transport or transport_to(base_url),
-            timeout=httpx.Timeout(TOTAL, connect=0.5),
-        )
+        self._client = client_to(base_url, timeout=httpx.Timeout(TOTAL, connect=0.5), transport=transport)
         self._breaker = Breaker("login", shortest=1.0, longest=5.0)
 
     async def login(self, body: bytes, headers: dict[str, str]) -> httpx.Response:

@@ -8,7 +8,7 @@ import msgspec
 
 from common.auth.breaker import Breaker, BreakerOpen
 from common.dto import User
-from common.http.lean import transport_to
+from common.http.lean import client_to
 from common.telemetry.metrics import USERINFO_REQUESTS
 from common.telemetry.spans import span
 from common.telemetry.trace import outgoing_headers
@@ -30,12 +30,8 @@ class UserInfoClient:
     """Sorts every answer of `/me` into good, refused and no verdict, and only those."""
 
     def __init__(self, base_url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._client = httpx.AsyncClient(
-            base_url=base_url,
-            transport=transport or transport_to(base_url),
-            timeout=TOTAL,
-            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-        )
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        self._client = client_to(base_url, timeout=TOTAL, headers=headers, transport=transport)
         self._breaker = Breaker("user-svc", shortest=2.0, longest=30.0)
         self._bulkhead = asyncio.Semaphore(BULKHEAD)
 

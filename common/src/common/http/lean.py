@@ -4,7 +4,9 @@ httpx stays the interface and the tests' seam. Plain http only; https takes http
 """
 
 import asyncio
-from typing import Final, cast
+from collections.abc import Mapping
+from http.cookiejar import CookieJar
+from typing import Any, Final, cast
 
 import httptools
 import httpx
@@ -63,6 +65,23 @@ class LeanTransport(httpx.AsyncBaseTransport):
                 return connection
             connection.close()
         return None
+
+
+class _NoCookies(CookieJar):
+    def extract_cookies(self, *_: Any) -> None:
+        """None is kept: what came with one caller's answer would go along with the next one's request."""
+
+
+def client_to(
+    base_url: str,
+    *,
+    timeout: float | httpx.Timeout,
+    headers: Mapping[str, str] | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> httpx.AsyncClient:
+    """A client of another service, for all callers; `transport` is another way to it, as in a test."""
+    way = transport or transport_to(base_url)
+    return httpx.AsyncClient(base_url=base_url, transport=way, timeout=timeout, headers=headers, cookies=_NoCookies())
 
 
 def transport_to(base_url: str) -> httpx.AsyncBaseTransport:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from common.http import lean
-from common.http.lean import LeanTransport, transport_to
+from common.http.lean import LeanTransport, client_to, transport_to
 from common.testing import eventually
 
 NOTICEABLE = 0.4  # seconds: what a busy machine may add
@@ -168,6 +168,20 @@ async def test_closed_client_keeps_no_connection(serving: Any) -> None:
 def test_https_takes_httpx_own_transport(address: str, kind: type) -> None:
     """Plain http only: nobody's token goes out unencrypted where https was asked for."""
     assert type(transport_to(address)) is kind
+
+
+async def test_cookie_of_one_answer_goes_with_no_other_request() -> None:
+    """A client has many callers; what a proxy in between hands to one of them is not the next one's."""
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, headers={"Set-Cookie": "session=ann; Path=/"})
+
+    async with client_to("http://user.test", timeout=1, transport=httpx.MockTransport(answer)) as client:
+        for _ in range(2):
+            await client.get("/me")
+    assert [request.headers.get("Cookie") for request in asked] == [None, None]
 
 
 def test_https_keeps_connections_no_longer() -> None:
