@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import AsyncMock
 from uuid import UUID, uuid4
 
 import msgspec
@@ -18,6 +19,7 @@ from common.events import DEAD, STREAM, Consumer
 from common.redis import connect, listen
 from common.tasks import end
 from common.telemetry.metrics import EVENTS_LAG
+from common.testing import eventually
 from common.values import RedisUrl
 from devstack.embedded import Valkey
 
@@ -32,7 +34,6 @@ class Reader:
         self.taken: list[UUID] = []
         self.tried = 0
         self.caught_up = 0
-        self.stumbles = False
         self.fail: Exception | None = None
         self.held: asyncio.Event | None = None
 
@@ -46,22 +47,11 @@ class Reader:
         self.taken.append(event.user)
 
     async def catch_up(self) -> None:
-        """Count, and fail once if told to."""
+        """Count."""
         self.caught_up += 1
-        if self.stumbles:
-            self.stumbles = False
-            raise ValueError("odd")
 
 
 Run = Callable[..., Any]
-
-
-async def until(met: Callable[[], bool]) -> None:
-    """Wait for it."""
-    deadline = time.monotonic() + DEADLINE
-    while not met():
-        assert time.monotonic() < deadline, "it did not come about"
-        await asyncio.sleep(0.01)
 
 
 async def until_answered(ask: Callable[[], Awaitable[Any]], answer: Any) -> None:
@@ -111,9 +101,9 @@ async def test_events_are_handed_over_in_order(redis: Redis, run: Run) -> None:
     early = await post(redis)
     reader = Reader()
     async with run(reader):
-        await until(lambda: reader.taken == [early])
+        await eventually(lambda: reader.taken == [early])
         late = [await post(redis), await post(redis)]
-        await until(lambda: reader.taken == [early, *late])
+        await eventually(lambda: reader.taken == [early, *late])
         await until_answered(lambda: pending(redis), 0)
 
     assert reader.caught_up == 1
@@ -124,21 +114,20 @@ async def test_a_restart_takes_up_where_it_ended(redis: Redis, run: Run) -> None
     first, second = Reader(), Reader()
     await post(redis)
     async with run(first):
-        await until(lambda: len(first.taken) == 1)
+        await eventually(lambda: len(first.taken) == 1)
         await until_answered(lambda: pending(redis), 0)
     missed = await post(redis)
     async with run(second):
-        await until(lambda: second.taken == [missed])
+        await eventually(lambda: second.taken == [missed])
 
 
-async def test_no_fault_of_ours_ends_it(redis: Redis, run: Run) -> None:
+async def test_no_fault_of_ours_ends_it(redis: Redis, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody would notice a consumer that has ended; it begins anew, and goes on."""
     reader = Reader()
-    reader.stumbles = True
+    monkeypatch.setattr(reader, "catch_up", AsyncMock(side_effect=[ValueError("odd"), None]))
     user = await post(redis)
     async with run(reader):
-        await until(lambda: reader.taken == [user])
-    assert reader.caught_up == 2
+        await eventually(lambda: reader.taken == [user])
 
 
 async def test_a_dead_consumers_entries_are_taken_over(redis: Redis, run: Run) -> None:
@@ -147,9 +136,9 @@ async def test_a_dead_consumers_entries_are_taken_over(redis: Redis, run: Run) -
     dead.held = asyncio.Event()
     user = await post(redis)
     async with run(dead):
-        await until(lambda: dead.tried == 1)
+        await eventually(lambda: dead.tried == 1)
     async with run(alive):
-        await until(lambda: alive.taken == [user])
+        await eventually(lambda: alive.taken == [user])
         await until_answered(lambda: pending(redis), 0)
 
 
@@ -163,7 +152,7 @@ async def test_a_clean_end_leaves_no_name(redis: Redis, run: Run) -> None:
     reader = Reader()
     async with run(reader):
         user = await post(redis)
-        await until(lambda: reader.taken == [user])
+        await eventually(lambda: reader.taken == [user])
         await until_answered(lambda: pending(redis), 0)
         assert len(await names(redis)) == 1
     assert await names(redis) == set()
@@ -180,7 +169,7 @@ async def test_a_start_removes_forgotten_names(redis: Redis, run: Run, monkeypat
     reader = Reader()
     async with run(reader):
         user = await post(redis)
-        await until(lambda: reader.taken == [user])
+        await eventually(lambda: reader.taken == [user])
         assert (b"killed" in await names(redis), len(await names(redis))) == (False, 2)
     assert (await names(redis), await pending(redis)) == ({b"killed with an entry"}, 1)
 
@@ -191,7 +180,7 @@ async def test_a_name_heard_of_lately_stays(redis: Redis, run: Run) -> None:
     await redis.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
     await redis.xgroup_createconsumer(STREAM, GROUP, "another")
     async with run(reader):
-        await until(lambda: reader.caught_up == 1)
+        await eventually(lambda: reader.caught_up == 1)
         assert b"another" in await names(redis)
 
 
@@ -203,11 +192,11 @@ async def test_two_consumers_share(redis: Redis, run: Run, monkeypatch: pytest.M
     one.held = asyncio.Event()
     users = {await post(redis) for _ in range(5)}
     async with run(one):
-        await until(lambda: one.tried == 1)
+        await eventually(lambda: one.tried == 1)
         async with run(other):
-            await until(lambda: len(other.taken) == 4)
+            await eventually(lambda: len(other.taken) == 4)
             one.held.set()
-            await until(lambda: len(one.taken) == 1)
+            await eventually(lambda: len(one.taken) == 1)
 
     assert (len(one.taken), {*one.taken, *other.taken}) == (1, users)
 
@@ -219,7 +208,7 @@ async def test_what_cannot_be_understood_is_put_aside(redis: Redis, run: Run, te
     reader = Reader()
     async with run(reader):
         user = await post(redis)
-        await until(lambda: reader.taken == [user])
+        await eventually(lambda: reader.taken == [user])
         await until_answered(lambda: redis.xlen(DEAD), 1)
         await until_answered(lambda: pending(redis), 0)
     entries: Any = await redis.xrange(STREAM)
@@ -237,7 +226,7 @@ async def test_what_cannot_be_handled_is_put_aside(redis: Redis, run: Run) -> No
         await until_answered(lambda: redis.xlen(DEAD), 1)
         reader.fail = None
         user = await post(redis)
-        await until(lambda: reader.taken == [user])
+        await eventually(lambda: reader.taken == [user])
 
     assert reader.tried == events.DELIVERIES + 1
 
@@ -248,9 +237,9 @@ async def test_an_outage_is_no_fault_of_the_events(redis: Redis, run: Run) -> No
     reader = Reader()
     reader.fail = Unavailable("away")
     async with run(reader):
-        await until(lambda: reader.tried > 2 * events.DELIVERIES)
+        await eventually(lambda: reader.tried > 2 * events.DELIVERIES)
         reader.fail = None
-        await until(lambda: reader.taken == [user])
+        await eventually(lambda: reader.taken == [user])
         await until_answered(lambda: pending(redis), 0)
 
     assert await redis.xlen(DEAD) == 0
@@ -260,11 +249,11 @@ async def test_a_lost_stream_is_made_anew(redis: Redis, run: Run) -> None:
     """After FLUSHALL there is a group again, whoever reads is told to catch up, and events go on."""
     reader = Reader()
     async with run(reader):
-        await until(lambda: reader.caught_up == 1)
+        await eventually(lambda: reader.caught_up == 1)
         await redis.flushall()
-        await until(lambda: reader.caught_up == 2)
+        await eventually(lambda: reader.caught_up == 2)
         user = await post(redis)
-        await until(lambda: reader.taken == [user])
+        await eventually(lambda: reader.taken == [user])
 
 
 async def test_redis_may_go_and_come(redis: Redis, run: Run, valkey_server: Valkey) -> None:
@@ -273,12 +262,12 @@ async def test_redis_may_go_and_come(redis: Redis, run: Run, valkey_server: Valk
     reader = Reader()
     async with run(reader) as task:
         valkey_server.start()  # in this thread: it lives as long as what started it
-        await until(lambda: reader.caught_up == 1)
+        await eventually(lambda: reader.caught_up == 1)
         valkey_server.stop()
         valkey_server.start()  # in this thread: it lives as long as what started it
-        await until(lambda: reader.caught_up == 2)
+        await eventually(lambda: reader.caught_up == 2)
         user = await post(redis)
-        await until(lambda: reader.taken == [user])
+        await eventually(lambda: reader.taken == [user])
         assert not task.done()
 
 
@@ -289,12 +278,12 @@ async def test_the_lag_is_measured(redis: Redis, run: Run, monkeypatch: pytest.M
     held.fail = Unavailable("away")
     await post(redis)
     async with run(held):
-        await until(lambda: held.tried > 0)
+        await eventually(lambda: held.tried > 0)
         other.fail = ZeroDivisionError("a fault")
         async with run(other):
-            await until(lambda: EVENTS_LAG._value.get() == 1)
+            await eventually(lambda: EVENTS_LAG._value.get() == 1)
             held.fail = other.fail = None
-            await until(lambda: EVENTS_LAG._value.get() == 0)
+            await eventually(lambda: EVENTS_LAG._value.get() == 0)
 
 
 async def test_a_connection_that_fell_silent_is_given_up(silent: Any) -> None:
@@ -304,5 +293,5 @@ async def test_a_connection_that_fell_silent_is_given_up(silent: Any) -> None:
         connect(RedisUrl.parse(f"redis://{silent.address}"), answer=0.2), GROUP, reader.handle, reader.catch_up
     )
     task = asyncio.create_task(consumer.run())
-    await until(lambda: len(silent.connections) > 2)
+    await eventually(lambda: len(silent.connections) > 2)
     await end(task)
