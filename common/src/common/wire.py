@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections import deque
+from functools import cache
 from typing import Any, Final, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -26,7 +27,7 @@ async def dial(url: str, *words: str | bytes | int) -> "Wire":
         _, protocol = await loop.create_unix_connection(Wire, parts.path)
         database = parse_qs(parts.query).get("db", ["0"])[0]
     else:
-        context = ssl.create_default_context() if parts.scheme == "rediss" else None
+        context = _tls() if parts.scheme == "rediss" else None
         _, protocol = await loop.create_connection(Wire, parts.hostname or "localhost", parts.port or PORT, ssl=context)
         database = parts.path.strip("/") or "0"
     try:
@@ -41,6 +42,12 @@ async def dial(url: str, *words: str | bytes | int) -> "Wire":
         protocol.close(Away("the introduction failed"))
         raise
     return protocol
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Made once: to read the authorities takes 15 ms, in which every request waits, at each try of an outage."""
+    return ssl.create_default_context()
 
 
 def pack(*words: str | bytes | int) -> bytes:

@@ -1,10 +1,12 @@
 """The lean Redis connection, on servers that go, stay mute, or speak something else, and at its own end."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
+from unittest.mock import Mock
 
 import hiredis
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from common.resp import CONNECT, RespClient
 from common.testing import eventually
 from common.values import RedisUrl
-from common.wire import STUCK, Away
+from common.wire import STUCK, Away, _tls
 from devstack.embedded import Valkey
 
 NOTICEABLE = 0.4  # seconds: what a busy machine may add
@@ -25,6 +27,18 @@ async def test_nobody_there_is_away_at_once() -> None:
         errors = await asyncio.gather(*(client.execute_command("PING") for _ in range(20)), return_exceptions=True)
         assert {type(error) for error in errors} == {Away}
         assert time.perf_counter() - started < NOTICEABLE
+
+
+async def test_authorities_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not at each try of an outage, while every request waits."""
+    made = Mock(wraps=ssl.create_default_context)
+    monkeypatch.setattr(ssl, "create_default_context", made)
+    _tls.cache_clear()
+    async with aclosing(RespClient(RedisUrl("rediss://127.0.0.1:1/0"))) as client:
+        for _ in range(3):
+            with pytest.raises(Away):
+                await client.execute_command("PING")
+    assert made.call_count == 1
 
 
 async def test_mute_at_the_introduction_is_away_in_time(peer: Any) -> None:
