@@ -48,9 +48,9 @@ class Answer(Struct, frozen=True):
 
 
 class Keyed(Struct, frozen=True):
-    """A request that came with a key; `fingerprints` are of what it asks, one by each shared secret, the first's kept.
+    """A request that came with a key; `fingerprints` are of its content, one by each key of the ring, the first kept.
 
-    `scope` is within whom a key is unique, and is known for certain before anything is read under it.
+    `scope` is within whom a key is unique: somebody who is known for certain before anything is read.
     """
 
     key: str
@@ -85,7 +85,7 @@ class Keyed(Struct, frozen=True):
 
 
 def fingerprints(keys: KeyRing, method: str, path: str, body: bytes) -> tuple[bytes, ...]:
-    """What tells one request from another, by each key of the ring; without one nobody can guess at the body."""
+    """What tells one request from another, by each key of the ring: without these nobody can try guesses of a body."""
     asked = msgspec.json.encode((method, path)) + body
     return tuple(hmac.digest(_derived(keys, kid), asked, "sha256") for kid in keys)
 

@@ -33,7 +33,7 @@ class RespClient:
         return self._protocol.greeting if self._protocol is not None else None
 
     def greet(self, *words: str | bytes | int) -> None:
-        """Run this first on each new connection; one that cannot be met so is none."""
+        """Run this first on each new connection; one on which it fails is closed."""
         self._greeting = words
 
     async def execute_command(self, *words: str | bytes | int) -> Answer:

@@ -34,8 +34,8 @@ class Breaker:
 
     It stays open for `shortest` seconds, doubled with each probe that fails up to `longest`, with full jitter, so that
     replicas do not come back in step; for a call that is `pressing` no longer than `PATIENCE`, jitter included. Times
-    are seconds of a monotonic `clock`. An outcome is that of the state its call was allowed in: of an older one it
-    tells nothing, so that no late answer passes for the probe's.
+    are seconds of a monotonic `clock`. An outcome counts only in the state in which its call was allowed, so that no
+    late answer passes for the probe's.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Breaker:
         return Attempt(self, failures, pressing=pressing)
 
     def allows(self, *, pressing: bool = False) -> int:
-        """A number to name with the call's outcome, 0 if none may be made; the one call of half-open is the probe."""
+        """The generation to name with the call's outcome, 0 if none may be made; the first after `OPEN` probes."""
         if self.state is State.OPEN and self._clock() >= self._end(pressing=pressing):
             self._enter(State.HALF_OPEN)
             return self._generation

@@ -26,7 +26,7 @@ class Known:
     def __init__(self, standing: Standing, until: float) -> None:
         self.standing = standing
         self.until = until
-        self.callers: tuple[bytes, ...] = ()  # which the collector of garbage need not look at, as it would at a set
+        self.callers: tuple[bytes, ...] = ()  # the garbage collector stops tracking a tuple of bytes, never a set
 
 
 Caller = tuple[bytes, float, Principal]

@@ -62,8 +62,8 @@ class Announcement(Struct, frozen=True, array_like=True):
 class Recollection(Struct, frozen=True):
     """What Redis said of a session; `raw` is the value as it stood there.
 
-    `ready` names the server that said it, if that holds every tombstone. Another server's word is none: it came with a
-    copy of what that one held, which may lack the last of it.
+    `ready` names the server that said it, if that holds every tombstone, and is None where it names another: then it
+    came with a copy of that one's data, restored or replicated, which may lack the last tombstones.
     """
 
     standing: Standing | Revoked | None
