@@ -165,14 +165,27 @@ async def test_one_that_broke_while_it_was_free(two: Pool, exchange: Exchange) -
 
 
 async def test_idle_ones_are_closed(two: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that a crowd needed, when its last one comes back later; and the last, before anybody gets it."""
+    """Those that a crowd needed, when its last one comes back later; and the last, before anybody gets it: at once."""
     first, second = await lent(two), await lent(two)
     two.give(first)
     monkeypatch.setattr(module, "IDLE", -1.0)
     two.give(second)
     assert two.take() is None
     await asyncio.gather(*two._ending)
-    assert (first.farewell, second.farewell) == (True, True)
+    assert (first.farewell, second.farewell, second.closed) == (True, False, True)
+
+
+async def test_nobody_waits_for_the_farewell_of_a_forgotten_one(
+    two: Pool, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A firewall that dropped what lay idle says nothing: who comes after the night has a new one at once."""
+    for line in [await lent(two), await lent(two)]:
+        line.stuck.clear()
+        two.give(line)
+    monkeypatch.setattr(module, "IDLE", -1.0)
+    monkeypatch.setattr(module, "WAIT", 0.5)
+    assert await lent(two) is exchange.lines[2]
+    assert [line.closed for line in exchange.lines] == [True, True, False]
 
 
 async def test_closed_pool(two: Pool, monkeypatch: pytest.MonkeyPatch) -> None:

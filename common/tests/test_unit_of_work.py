@@ -160,3 +160,15 @@ async def test_close_gives_the_connections_back(work: UnitOfWork, seen: Database
     async with asyncio.timeout(5):
         while await seen.rows("SELECT 1 FROM pg_stat_activity WHERE application_name = 'work-test'"):
             pass
+
+
+async def test_connection_that_is_old_is_not_used(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A firewall may have forgotten it: the question whether it is good would wait for seconds, and be 503."""
+    monkeypatch.setattr(module, "IDLE", 0)
+    unit_of_work = UnitOfWork(dsn, size=1, application="work-test")
+    backends = set()
+    for _ in range(2):
+        async with unit_of_work() as session:
+            backends.add((await session.execute(text("SELECT pg_backend_pid()"))).scalar_one())
+    await unit_of_work.close()
+    assert len(backends) == 2

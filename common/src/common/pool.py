@@ -61,7 +61,8 @@ class Pool:
             if connection.is_closed():
                 self._forget(connection)
             elif _now() - since > IDLE:
-                self._end(connection)
+                connection.terminate()  # its farewell might find nobody, and somebody waits for the place
+                self._forget(connection)
             else:
                 return connection
         return None

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 
 from common.connection import connect
 from common.database import translated
-from common.pool import WAIT
+from common.pool import IDLE, WAIT
 
 
 class UnitOfWork:
@@ -28,6 +28,7 @@ class UnitOfWork:
             max_overflow=0,
             pool_timeout=WAIT,
             pool_pre_ping=True,
+            pool_recycle=IDLE,  # of its age, not its idleness; the ping alone waits for what a firewall has forgotten
             hide_parameters=True,  # an error's text must not carry a password hash into a log
         )
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)

@@ -206,7 +206,7 @@ async def test_silence_of_a_good_server_is_no_fault(redis_url: str) -> None:
     async with listening(redis_url) as channel:
         server = channel.server
         lost = asyncio.create_task(eventually(lambda: not channel.memory.listening))
-        done, _ = await asyncio.wait({lost}, timeout=4 * HEARTBEAT)
+        done, _ = await asyncio.wait({lost}, timeout=2.5 * HEARTBEAT)
         lost.cancel()
         assert (done, channel.server) == (set(), server)
 

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from common.auth import decisions
 from common.auth.memory import StandingMemory
@@ -57,16 +57,21 @@ class StandingChannel:
             try:
                 async with self._redis.pubsub() as subscription:
                     await self._listen(subscription)
+            except (RedisError, OSError, TimeoutError) as error:
+                self._say_lost(error, told(error))
             except Exception as error:  # noqa: BLE001 - nobody would notice a channel that has ended
-                refusal = told(error)
-                if self.memory.listening or refusal != self._refusal:
-                    _log.warning("standing channel lost", error=type(error).__name__, refusal=refusal)
-                self._refusal = refusal
+                self._say_lost(error, "a fault of ours")
             finally:
                 self.subscribed.clear()
                 self.memory.listening, self.server = False, None
                 self.memory.forget_good()
             await asyncio.sleep(random.uniform(PAUSE / 10, PAUSE))  # noqa: S311 - no secret
+
+    def _say_lost(self, error: Exception, refusal: str | None) -> None:
+        """Once, and not at each try; what no later try will mend, also where it never listened."""
+        if self.memory.listening or refusal != self._refusal:
+            _log.warning("standing channel lost", error=type(error).__name__, refusal=refusal)
+        self._refusal = refusal
 
     async def _listen(self, subscription: PubSub) -> None:
         async with asyncio.timeout(2 * HEARTBEAT):
