@@ -15,6 +15,7 @@ from common import settings as environment
 from common.database import translated
 from common.errors import Unavailable
 from common.garbage import SERVED
+from common.http.bounded import BoundedProtocol
 from common.telemetry.metrics import FOLDER
 from common.variables import shown, variables
 
@@ -66,6 +67,7 @@ def _serve(service: str, kind: type[environment.Settings]) -> Callable[..., None
                 host=host,
                 port=port,
                 workers=workers,
+                http=BoundedProtocol,
                 access_log=False,
                 log_config=None,
                 server_header=False,

@@ -1,0 +1,77 @@
+"""A request's head is bounded before anybody has looked at it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+import uvicorn
+
+from common.http.bounded import LARGEST, BoundedProtocol
+
+PIECE = 16 * 1024
+OK = b"HTTP/1.1 200 OK"
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def echo(scope: dict[str, object], receive: object, send: object) -> None:
+    """Read the body, and say how long it was."""
+    assert scope["type"] == "http"
+    length, more = 0, True
+    while more:
+        message = await receive()  # type: ignore[operator]
+        length, more = length + len(message["body"]), message["more_body"]
+    body = b"%d" % length
+    headers = [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})  # type: ignore[operator]
+    await send({"type": "http.response.body", "body": body})  # type: ignore[operator]
+
+
+@pytest_asyncio.fixture
+async def connection() -> AsyncIterator[Connection]:
+    """To a server with this protocol."""
+    config = uvicorn.Config(echo, http=BoundedProtocol, lifespan="off", log_config=None)
+    config.load()
+    server = uvicorn.Server(config)
+    listening = await asyncio.get_running_loop().create_server(
+        lambda: BoundedProtocol(config, server.server_state, {}), "127.0.0.1", 0
+    )
+    reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
+    yield reader, writer
+    writer.close()
+    listening.close()
+
+
+async def sent(connection: Connection, *pieces: bytes) -> bytes:
+    """The first line that comes of it; each piece is a read of its own at the other end, or several."""
+    reader, writer = connection
+    for piece in pieces:
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(0)
+    return (await reader.readline()).rstrip()
+
+
+@pytest.mark.parametrize("begin", [b"GET / HTTP/1.1\r\nHost: x\r\nX-Big: ", b"GET /"], ids=["header", "path"])
+async def test_a_head_that_goes_on_is_refused(connection: Connection, begin: bytes) -> None:
+    """One header or the path, without end: 431, and the connection is closed."""
+    line = await sent(connection, begin, *[b"a" * PIECE] * (10 * LARGEST // PIECE))
+    assert line == b"HTTP/1.1 431 Request Header Fields Too Large"
+    assert (await connection[0].read()).endswith(b"\r\n\r\n")
+
+
+async def test_very_many_headers_are_refused(connection: Connection) -> None:
+    """However short each is."""
+    many = b"".join(b"x-%d: 1\r\n" % number for number in range(1000))
+    line = await sent(connection, b"GET / HTTP/1.1\r\nHost: x\r\n", *[many] * 60)
+    assert line.startswith(b"HTTP/1.1 431")
+
+
+async def test_what_is_usual_passes(connection: Connection) -> None:
+    """A head in pieces, a large body behind a head, and both again on the same connection."""
+    for _ in range(2):
+        for piece in (b"POST / HTTP/1.1\r\n", b"Host: x\r\nX-Some: " + b"a" * PIECE + b"\r\n"):
+            connection[1].write(piece)
+        body = b"b" * (4 * LARGEST)
+        assert await sent(connection, b"Content-Length: %d\r\n\r\n" % len(body), body) == OK
+        assert (await connection[0].readuntil(b"%d" % len(body))).endswith(b"\r\n\r\n%d" % len(body))
