@@ -240,6 +240,9 @@ def test_pooler_that_nothing_goes_past_is_refused(kind: type[DatabaseSettings]) 
     """Somebody has to migrate, and to hear of news; what stands in the way must be of a known kind."""
     with pytest.raises(SettingsError, match=r"^DATABASE_DIRECT_URL is not set: some work has to go past DATABASE_POO"):
         load(kind, REQUIRED | {"DATABASE_POOLER": "transaction"}).check()
+    circle = {"DATABASE_POOLER": "transaction", "DATABASE_DIRECT_URL": REQUIRED["DATABASE_URL"]}
+    with pytest.raises(SettingsError, match=r"^DATABASE_DIRECT_URL is DATABASE_URL: it has to lead past"):
+        load(kind, REQUIRED | circle).check()
     with pytest.raises(SettingsError, match=r"^DATABASE_POOLER must be one of none, transaction$"):
         load(kind, REQUIRED | {"DATABASE_POOLER": "statement"})
 

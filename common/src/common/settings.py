@@ -41,6 +41,8 @@ class DatabaseSettings(Struct, frozen=True, kw_only=True):
         """
         if self.is_pooled and self.database_direct_url is None:
             raise SettingsError("DATABASE_DIRECT_URL is not set: some work has to go past DATABASE_POOLER")
+        if self.is_pooled and self.session_url.reveal() == self.database_url.reveal():
+            raise SettingsError("DATABASE_DIRECT_URL is DATABASE_URL: it has to lead past DATABASE_POOLER")
 
     @property
     def is_pooled(self) -> bool:
