@@ -1,6 +1,7 @@
 """The statements of sessions, on a real PostgreSQL."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,9 +10,17 @@ import pytest
 from common.database import Database
 from common.dto import User
 from common.errors import Unavailable
+from common.http.client import Client
 from user_svc.sessions.ending import END_ONE
-from user_svc.sessions.repository import SessionRepository, StoredCredentials
+from user_svc.sessions.repository import SESSIONS, Lifetimes, NewSession, SessionRepository, StoredCredentials
 from user_svc.settings import Settings
+
+MANY = """
+INSERT INTO sessions (id, account_id, expires_at, last_used_at)
+SELECT gen_random_uuid(), $1, now() + interval '1 hour', now() - ($2 - n) * interval '1 second'
+FROM generate_series(1, $2::int) AS n RETURNING id
+"""
+STANDS = "revoked_at IS NULL AND expires_at > now()"
 
 Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
 MakeRow = Callable[..., Awaitable[UUID]]
@@ -59,6 +68,28 @@ async def test_a_hostile_key_finds_nobody(repository: SessionRepository, make_ac
     await make_account()
 
     assert await repository.credentials(hostile) is None
+
+
+async def test_a_login_past_the_last_ends_the_oldest(
+    repository: SessionRepository, make_account: MakeRow, make_session: MakeRow, rows: Rows
+) -> None:
+    """Of one account no more than that many stand; the one that was used longest ago ends as by a logout."""
+    ann, bob = await make_account(password_hash="a"), await make_account("bob@example.com")
+    others = [await make_session(bob), await make_session(ann, revoked=True), await make_session(ann, ends_in=-1)]
+    opened = await rows(MANY, ann, SESSIONS)
+    oldest, newest = opened[0][0], opened[-1][0]
+    await rows("UPDATE sessions SET last_used_at = now() - interval '1 day' WHERE id = $1", newest)
+
+    hour = timedelta(hours=1)
+    new = NewSession(uuid4(), "a", b"first", Client("agent", "127.0.0.1"), Lifetimes(hour, hour))
+    assert await repository.begin(StoredCredentials(ann, "a", True), new) is not None
+
+    [[count]] = await rows(f"SELECT count(*) FROM sessions WHERE {STANDS} AND account_id = $1", ann)
+    assert count == SESSIONS
+    assert await rows("SELECT session_id FROM tombstones") == [(newest,)]
+    assert await rows("SELECT payload->>'session' FROM outbox") == [(str(newest),)]
+    left = await rows(f"SELECT id FROM sessions WHERE {STANDS} AND id = ANY($1)", [new.id, oldest, *others])
+    assert {session for (session,) in left} == {new.id, oldest, others[0]}
 
 
 async def test_revoking_twice_keeps_the_first_time(

@@ -23,6 +23,7 @@ from devstack.up.service import Service
 
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
 EMAIL = "bench@example.com"
+STRANGER = "stranger@example.com"  # who logs in, where that is what is measured
 PASSWORD = "correct-horse-battery"  # noqa: S105 - of a user that lives as long as the bench
 TODOS = 20
 PATIENCE = 30.0  # seconds
@@ -46,7 +47,7 @@ class Bed:
         self.forgetful = Service("devstack.bench.bare", folder / "forgetful", free_port(), 1)
         self.raw = Service("devstack.bench.raw", folder, free_port(), 1)
         self.owner = self.list_id = self.todo_id = ""
-        self._long_id = ""
+        self._long_id = self._token = ""
         self._cores = cores
         self._started: list[Server] = []
 
@@ -70,9 +71,11 @@ class Bed:
         return {name: process.pid for name, process in processes.items() if process is not None}
 
     def login(self) -> str:
-        """The access token of a new session."""
-        form = {"username": EMAIL, "password": PASSWORD}
-        return str(_ask(self.user_svc, "/auth/jwt/login", data=form)["access_token"])
+        """The access token of the user's one session: another login might end some of those that a case has made."""
+        if not self._token:
+            form = {"username": EMAIL, "password": PASSWORD}
+            self._token = str(_ask(self.user_svc, "/auth/jwt/login", data=form)["access_token"])
+        return self._token
 
     def new_list(self, title: str, token: str) -> str:
         """The id of a new list of the user's."""
@@ -91,8 +94,9 @@ class Bed:
 
     def _fill(self, measured: Collection[Service]) -> None:
         """Register the user, tell everybody, make the list that is read."""
-        account = {"email": EMAIL, "password": PASSWORD}
-        self.owner = str(_ask(self.user_svc, "/auth/register", json=account)["id"])
+        for email in (STRANGER, EMAIL):
+            account = {"email": email, "password": PASSWORD}
+            self.owner = str(_ask(self.user_svc, "/auth/register", json=account)["id"])
         self.unguarded.environment = self._environment("todo_svc") | {OWNER: self.owner}
         self.raw.environment = self.unguarded.environment
         self.login_svc.environment = self._environment("user_svc")
@@ -131,6 +135,7 @@ class Bed:
             "USER_SVC_URL": self.user_svc.url,
             "LOG_LEVEL": "WARNING",
             "ACCESS_LOG": "false",
+            "ACCESS_TOKEN_SECONDS": "3600",
             "THROTTLE_ACCOUNT_PER_MINUTE": "0",
             "THROTTLE_ADDRESS_PER_MINUTE": "0",
         }

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from common.auth import KeyRing
 from common.auth.standing import key
 from common.testing import mint_token, session_of
-from devstack.bench.bed import EMAIL, PASSWORD, TODOS, Bed
+from devstack.bench.bed import PASSWORD, STRANGER, TODOS, Bed
 from devstack.bench.crowd import cursor
 from devstack.bench.load import Expect, Span
 from devstack.up.service import Service
@@ -176,7 +176,7 @@ class Work:
 
     async def login(self, _span: Span) -> Iterator[bytes]:
         """The password grant."""
-        form = urlencode({"username": EMAIL, "password": PASSWORD}).encode()
+        form = urlencode({"username": STRANGER, "password": PASSWORD}).encode()
         return repeat(_request("POST", "/auth/jwt/login", None, form, "application/x-www-form-urlencoded"))
 
     async def me(self, _span: Span) -> Iterator[bytes]:

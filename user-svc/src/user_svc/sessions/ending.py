@@ -2,8 +2,8 @@
 
 from typing import Final
 
-TEMPLATE: Final = """
-WITH {cause}ended AS (
+_ENDED: Final = """
+ended AS (
     UPDATE sessions SET revoked_at = now(), updated_at = now() WHERE revoked_at IS NULL AND {condition} RETURNING id
 ), buried AS (
     INSERT INTO tombstones (session_id, until) SELECT id, now() + $1 * interval '1 second' FROM ended
@@ -11,8 +11,12 @@ WITH {cause}ended AS (
 ), posted AS (
     INSERT INTO outbox (topic, payload) SELECT 'standing', jsonb_build_object('session', id) FROM ended
 )
-SELECT count(*), (SELECT pg_notify('outbox', '')) FROM {counted}
 """
+
+
+def ended(condition: str) -> str:
+    """The CTEs that end the sessions of a condition, for a statement that does more besides; `$1` as in `ending`."""
+    return _ENDED.format(condition=condition)
 
 
 def ending(condition: str, *, because: str = "") -> str:
@@ -21,7 +25,8 @@ def ending(condition: str, *, because: str = "") -> str:
     `because` is a change that the sessions end with, a CTE named `changed`; the answer then counts its rows.
     """
     cause = f"changed AS ({because}), " if because else ""
-    return TEMPLATE.format(cause=cause, condition=condition, counted="changed" if because else "ended")
+    counted = "changed" if because else "ended"
+    return f"WITH {cause}{ended(condition)} SELECT count(*), (SELECT pg_notify('outbox', '')) FROM {counted}"  # noqa: S608 - constants
 
 
 END_ONE: Final = ending("id = $2")

@@ -1,7 +1,7 @@
 """Sessions in PostgreSQL: each read and each change is one statement, straight on asyncpg."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -9,7 +9,10 @@ import msgspec
 from common.database import Database
 from common.dto import User
 from common.http.client import Client
+from user_svc.sessions.ending import ended
 from user_svc.sessions.schemas import SessionInfo
+
+SESSIONS: Final = 1000  # of one account; a login past that ends the one that was used longest ago
 
 _STANDING = """
 SELECT a.id, a.email, a.is_active, a.is_superuser, a.is_verified
@@ -20,21 +23,28 @@ WHERE s.id = $1 AND a.id = $2 AND s.revoked_at IS NULL AND s.expires_at > now() 
 _CREDENTIALS = "SELECT id, password_hash, is_active FROM accounts WHERE email_key = $1"
 
 # The account is read again under a lock: a password changed since it was checked opens nothing.
-_BEGIN = """
+# Those that another statement is about to end are left to it, rather than to wait for each other.
+_BEGIN = f"""
 WITH account AS (
     SELECT id, email, is_active, is_superuser, is_verified FROM accounts
-    WHERE id = $1 AND password_hash = $2 AND is_active FOR UPDATE
+    WHERE id = $2 AND password_hash = $3 AND is_active FOR UPDATE
 ), kept AS (
-    UPDATE accounts SET password_hash = $3, updated_at = now() FROM account
-    WHERE accounts.id = account.id AND accounts.password_hash <> $3
+    UPDATE accounts SET password_hash = $4, updated_at = now() FROM account
+    WHERE accounts.id = account.id AND accounts.password_hash <> $4
 ), opened AS (
     INSERT INTO sessions (id, account_id, expires_at, user_agent, address)
-    SELECT $4, id, now() + $5::interval, $6, $7 FROM account RETURNING id
+    SELECT $5, id, now() + $6::interval, $7, $8 FROM account RETURNING id
 ), first AS (
-    INSERT INTO refresh_tokens (token_hash, session_id, expires_at) SELECT $8, id, now() + $9::interval FROM opened
-)
-SELECT * FROM account
-"""
+    INSERT INTO refresh_tokens (token_hash, session_id, expires_at) SELECT $9, id, now() + $10::interval FROM opened
+), surplus AS (
+    SELECT id FROM sessions WHERE id IN (
+        SELECT s.id FROM sessions s JOIN account ON account.id = s.account_id
+        WHERE s.revoked_at IS NULL AND s.expires_at > now()
+        ORDER BY s.last_used_at DESC, s.id DESC OFFSET {SESSIONS - 1}
+    ) FOR UPDATE SKIP LOCKED
+), {ended("id IN (SELECT id FROM surplus)")}
+SELECT *, (SELECT pg_notify('outbox', '') FROM ended LIMIT 1) FROM account
+"""  # noqa: S608 - constants
 
 _OPEN = """
 SELECT id, created_at, last_used_at, user_agent, address, id = $2 FROM sessions
@@ -85,16 +95,20 @@ class SessionRepository:
         return StoredCredentials(*row) if row else None
 
     async def begin(self, checked: StoredCredentials, new: NewSession) -> User | None:
-        """Open a session, with its first refresh token; None if the account is not what was checked any more."""
+        """Open a session, with its first refresh token; None if the account is not what was checked any more.
+
+        Of more than `SESSIONS` the one that was used longest ago ends: how long it takes to end them all is bounded.
+        """
         lasts, idle = new.lifetimes.session, min(new.lifetimes.idle, new.lifetimes.session)
         client = new.client
         row = await self._database.row(
             _BEGIN,
+            self._token_lifetime,
             *(checked.id, checked.password_hash, new.keep),
             *(new.id, lasts, client.user_agent, client.address),
             *(new.first, idle),
         )
-        return User(*row) if row else None
+        return User(*row[:5]) if row else None
 
     async def open(self, account: UUID, current: UUID) -> list[SessionInfo]:
         """An account's sessions that still stand, the last used first."""
