@@ -1,36 +1,57 @@
 """A request's head is bounded before anybody has looked at it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any
 
 import pytest
 import pytest_asyncio
 import uvicorn
 
+from common.http import bounded
 from common.http.bounded import LARGEST, BoundedProtocol
 
 PIECE = 16 * 1024
 OK = b"HTTP/1.1 200 OK"
+GONE = asyncio.Event()
+Receive = Callable[[], Coroutine[Any, Any, Any]]
+Send = Callable[[Any], Awaitable[None]]
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-async def echo(scope: dict[str, object], receive: object, send: object) -> None:
+async def app(scope: dict[str, object], receive: Receive, send: Send) -> None:
+    """Say at /endless more and more, until the client is gone, else how long the body was."""
+    await (endless if scope["path"] == "/endless" else echo)(receive, send)
+
+
+async def endless(receive: Receive, send: Send) -> None:
+    """`GONE` is set when it has ended."""
+    await receive()
+    left = asyncio.create_task(receive())
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while not left.done():
+        await send({"type": "http.response.body", "body": b"x" * PIECE, "more_body": True})
+        await asyncio.sleep(0)
+    GONE.set()
+
+
+async def echo(receive: Receive, send: Send) -> None:
     """Read the body, and say how long it was."""
-    assert scope["type"] == "http"
     length, more = 0, True
     while more:
-        message = await receive()  # type: ignore[operator]
+        message = await receive()
         length, more = length + len(message["body"]), message["more_body"]
     body = b"%d" % length
     headers = [(b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})  # type: ignore[operator]
-    await send({"type": "http.response.body", "body": body})  # type: ignore[operator]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 @pytest_asyncio.fixture
 async def connection() -> AsyncIterator[Connection]:
     """To a server with this protocol."""
-    config = uvicorn.Config(echo, http=BoundedProtocol, lifespan="off", log_config=None)
+    config = uvicorn.Config(app, http=BoundedProtocol, lifespan="off", log_config=None)
     config.load()
     server = uvicorn.Server(config)
     listening = await asyncio.get_running_loop().create_server(
@@ -75,3 +96,16 @@ async def test_what_is_usual_passes(connection: Connection) -> None:
         body = b"b" * (4 * LARGEST)
         assert await sent(connection, b"Content-Length: %d\r\n\r\n" % len(body), body) == OK
         assert (await connection[0].readuntil(b"%d" % len(body))).endswith(b"\r\n\r\n%d" % len(body))
+
+
+async def test_a_client_that_does_not_read_is_cut_off(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As soon as nothing more goes out for a while; one that reads is served on."""
+    monkeypatch.setattr(bounded, "STALLED", 0.2)
+    reader, writer = connection
+    writer.write(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+    end = time.monotonic() + 0.4
+    while time.monotonic() < end:
+        assert await reader.readexactly(50 * PIECE)
+    assert not GONE.is_set()
+    async with asyncio.timeout(10):
+        await GONE.wait()

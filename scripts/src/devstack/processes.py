@@ -79,7 +79,7 @@ class Server(ABC):
         self.end_leftover()
         self.end_orphans()
 
-    def start(self, timeout: float = 30.0) -> None:
+    def start(self, timeout: float = 60.0) -> None:
         """Run it and return when it answers."""
         self.prepare()
         self.spawn()
@@ -94,7 +94,7 @@ class Server(ABC):
         entry = process_table.read().get(self.process.pid)
         self._record.write_text(f"{entry.pid} {entry.started}" if entry else "")
 
-    def wait_ready(self, timeout: float = 30.0) -> None:
+    def wait_ready(self, timeout: float = 60.0) -> None:
         """Return when it answers; StackError when it ends first or takes too long."""
         answered = wait_until(lambda: not self.alive or self.answers(), timeout)
         if not self.alive:

@@ -5,6 +5,7 @@ a value, a query or an error's text, for these may be personal.
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
@@ -30,6 +31,9 @@ FLUSH: Final = 2.0  # seconds that the last spans have
 _POSTGRESQL: Final = {"db.system.name": "postgresql"}
 
 _propagator = TraceContextTextMapPropagator()
+logging.getLogger("opentelemetry.trace.span").setLevel(
+    logging.ERROR
+)  # it warns of each odd `tracestate`, word for word
 
 
 class TracedStatement:

@@ -57,7 +57,7 @@ class Postgres(Server):
     """The cluster in `folder`/postgres; it survives any kill, unless made `durable=False`."""
 
     stop_signal = signal.SIGINT  # fast shutdown
-    patience = 30.0
+    patience = 60.0
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Postgres(Server):
         """Whether it takes logins."""
         return postgres_answers(self.port)
 
-    def wait_ready(self, timeout: float = 30.0) -> None:
+    def wait_ready(self, timeout: float = 60.0) -> None:
         """As for every server; after a killed postmaster, try again until its children have noticed."""
         try:
             super().wait_ready(timeout)
