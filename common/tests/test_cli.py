@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from common import cli
-from common.garbage import SERVED
+from common.gc_freeze import SERVED
 from common.settings import Settings
 from common.telemetry.metrics import FOLDER
 from devstack.fixtures import TestPostgres

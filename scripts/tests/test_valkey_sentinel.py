@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from common.discovery import locate
 from common.testing import eventually
 from common.values import RedisUrl
-from common.whereabouts import locate
 from common.wire import Away
 from devstack.embedded.valkey import binary
 from devstack.places import ROOT

@@ -207,7 +207,7 @@ async def test_redis_stops_under_load(ann: Person, stack: RunningStack) -> None:
 
 
 async def test_redis_is_killed_under_load(ann: Person, stack: RunningStack) -> None:
-    """The same without a farewell."""
+    """The same without a shutdown."""
     async with under_load(ann) as load:
         await steer(stack.kill, "redis")
         await load.more()

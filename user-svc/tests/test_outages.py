@@ -63,7 +63,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(connection, name, seconds)
     for module in (pool, unit_of_work):
         monkeypatch.setattr(module, "WAIT", 0.5)
-    monkeypatch.setattr(outbox, "FAREWELL", 0.1)
+    monkeypatch.setattr(outbox, "LAST_TRY", 0.1)
 
 
 def assert_unavailable(answers: dict[str, httpx.Response]) -> None:

@@ -14,7 +14,7 @@ import uvicorn
 from common import settings as environment
 from common.database import translated
 from common.errors import Unavailable
-from common.garbage import SERVED
+from common.gc_freeze import SERVED
 from common.http.bounded import BoundedProtocol
 from common.telemetry.metrics import FOLDER
 from common.variables import shown, variables

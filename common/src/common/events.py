@@ -26,7 +26,7 @@ DELIVERIES: Final = 10  # after which an entry that cannot be handled is put asi
 ABANDONED: Final = 5_000  # milliseconds after which another consumer's entry is taken over
 FORGOTTEN: Final = 3_600_000  # milliseconds after which the name of a consumer that says nothing is removed
 PAUSE: Final = 0.5  # seconds
-FAREWELL: Final = 0.2  # seconds
+LAST_TRY: Final = 0.2  # seconds
 
 # In one step: with a consumer go the entries it has not confirmed, and nobody would take them over.
 _TIDY = """
@@ -92,7 +92,7 @@ class Consumer:
 
     async def _leave(self) -> None:
         with suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(FAREWELL):
+            async with asyncio.timeout(LAST_TRY):
                 await self._tidy()
 
     async def _tidy(self) -> None:

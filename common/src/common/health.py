@@ -9,7 +9,7 @@ from common.auth.demands import PUBLIC
 from common.database import Database
 from common.docs.responses import problems
 from common.errors import Unavailable
-from common.farewell import Drain
+from common.shutdown import Drain
 from common.telemetry import metrics
 
 

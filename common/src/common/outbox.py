@@ -27,7 +27,7 @@ POLL: Final = 1.0  # seconds, for what was put off, and in case a notification w
 LEAST: Final = 0.02  # seconds between two tries
 URGENT: Final = 0.2  # seconds between two tries, at most, while an answer is held up
 MOST: Final = 1.0  # seconds between two tries
-FAREWELL: Final = 1.5  # seconds for what is still to be delivered at the end; above the longest pause between two tries
+LAST_TRY: Final = 1.5  # seconds for what is still to be delivered at the end; above the longest pause between two tries
 HELD: Final = 300.0  # seconds another process may take to deliver what it has: a batch of mails, to a slow server
 LOCK: Final = 716_440_315  # with the topic: one relay at a time drains it, so that nothing is overtaken
 
@@ -107,7 +107,7 @@ class Relay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if (self._behind or self._waiting) and self._task and not self._task.done():
-            await self.flush(FAREWELL)
+            await self.flush(LAST_TRY)
         self._ended = True
         await end(self._task)
 

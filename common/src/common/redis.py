@@ -14,9 +14,9 @@ from redis.exceptions import ClusterDownError, MovedError, ReadOnlyError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from common.discovery import likeness, locate
 from common.telemetry.spans import REDIS, current_id, span
 from common.values import RedisUrl
-from common.whereabouts import likeness, locate
 from common.wire import PORT
 
 CONNECTIONS = 32
@@ -41,9 +41,9 @@ class _Cancellable(AbstractConnection):
 class _Plain(_Cancellable, Connection):
     """`redis://`; where Redis moves, asks at each connect; leaves a server that lost our keys to another."""
 
-    def __init__(self, *, whereabouts: RedisUrl | None = None, **options: Any) -> None:
+    def __init__(self, *, discovery: RedisUrl | None = None, **options: Any) -> None:
         super().__init__(**options)
-        self._whereabouts = whereabouts
+        self._whereabouts = discovery
 
     async def _connect(self) -> None:
         if self._whereabouts is not None:
@@ -111,7 +111,7 @@ def _client(url: RedisUrl, kind: type[ConnectionPool], **options: Any) -> Tagged
     pool = kind.from_url(likeness(url), socket_connect_timeout=CONNECT, **options)
     pool.connection_class = next(ours for ours in _OURS if issubclass(ours, pool.connection_class))
     if url.moves:
-        pool.connection_kwargs["whereabouts"] = url
+        pool.connection_kwargs["discovery"] = url
     client = cast("TaggedRedis", TaggedRedis.from_pool(pool))
     client.tag = url.tag
     return client

@@ -8,9 +8,9 @@ from typing import Final
 
 import hiredis
 
+from common.discovery import locate
 from common.telemetry.spans import REDIS, span
 from common.values import RedisUrl
-from common.whereabouts import locate
 from common.wire import Answer, Away, Wire, dial, pack
 
 CONNECT: Final = 0.3  # seconds

@@ -15,17 +15,17 @@ from common.auth.authenticator import Authenticator
 from common.auth.demands import Demands
 from common.auth.guard import Guard
 from common.auth.principal import AuthenticatedRequest
-from common.auth.vigil import Vigil
+from common.auth.recheck import Recheck
 from common.database import Database
 from common.docs import document, page
-from common.farewell import Drain
-from common.garbage import Settled
+from common.gc_freeze import GcFreeze
 from common.health import routes as health_routes
 from common.http.cors import Cors
 from common.http.edge import Edge
 from common.http.head import Head
 from common.http.problems import render
 from common.settings import Settings
+from common.shutdown import Drain
 from common.telemetry import log
 from common.telemetry.access import AccessLog
 
@@ -50,7 +50,7 @@ def create_service(
     """A whole service: guarded routes, health, problem+json, CORS, the documentation page, logs, metrics, request ids.
 
     `auth` has no default: a service without a guard cannot be written by forgetting. `database` answers for readiness;
-    `dependencies` are plain functions that give what handlers name in their signatures (`vigil` is given everywhere);
+    `dependencies` are plain functions that give what handlers name in their signatures (`recheck` is given everywhere);
     `lifespan` is entered at start and left at the end; `layers` stand between the guard and the router, the first of
     them outermost.
     """
@@ -59,7 +59,7 @@ def create_service(
     drain = Drain(settings.drain_seconds)
     tracing = _tracing(name, settings)
 
-    given = {"vigil": _vigil(auth), **(dependencies or {})}
+    given = {"recheck": _recheck(auth), **(dependencies or {})}
     app = Litestar(
         route_handlers=[*routes, *health_routes(database, drain), *_pages(title, settings)],
         dependencies={key: Provide(give, sync_to_thread=False) for key, give in given.items()},
@@ -67,7 +67,7 @@ def create_service(
         openapi_config=document.openapi(title, version(name), description),
         lifespan=[
             resource
-            for resource in (tracing, database, auth, *lifespan, drain, Settled())
+            for resource in (tracing, database, auth, *lifespan, drain, GcFreeze())
             if isinstance(resource, AbstractAsyncContextManager)
         ],
         request_max_body_size=MAXIMUM_BODY,
@@ -85,11 +85,11 @@ def create_service(
     return app
 
 
-def _vigil(auth: Authenticator) -> Callable[[AuthenticatedRequest], Vigil]:
-    def vigil(request: AuthenticatedRequest) -> Vigil:
-        return Vigil(auth, request.scope["headers"])
+def _recheck(auth: Authenticator) -> Callable[[AuthenticatedRequest], Recheck]:
+    def recheck(request: AuthenticatedRequest) -> Recheck:
+        return Recheck(auth, request.scope["headers"])
 
-    return vigil
+    return recheck
 
 
 def _take_turns(app: Litestar) -> None:

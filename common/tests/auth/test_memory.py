@@ -168,7 +168,7 @@ def test_caller_is_known_by_the_whole_header(mind: Mind) -> None:
     principal = mind.meet(mind.learn())
     found = mind.caller(HEADER)
     assert found is not None
-    assert replace(found, told=None) == principal
+    assert replace(found, prebuilt=None) == principal
     assert [mind.caller(other) for other in (HEADER.lower(), HEADER + b" ", HEADER[:-1], b"")] == [None] * 4
 
 
@@ -189,7 +189,7 @@ def test_what_is_told_of_a_callers_age_stays_true(mind: Mind) -> None:
     mind.time += 0.49
     found = mind.caller(HEADER)
     assert found is not None
-    assert found.told == ((b"x-auth-source", b"memory"), (b"x-auth-age", b"6"))
+    assert found.prebuilt == ((b"x-auth-source", b"memory"), (b"x-auth-age", b"6"))
     mind.time += 0.01
     assert mind.caller(HEADER) is None
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from common.http.client import Client, Clients, Network, household
+from common.http.client import Client, Clients, Network, client_network
 
 PROXIES = Clients([Network.parse("10.0.0.0/8"), Network.parse("fd00::/8")])
 PROXY = "10.0.0.1"
@@ -67,7 +67,7 @@ HOUSEHOLDS = {
 @pytest.mark.parametrize(("address", "expected"), HOUSEHOLDS.items())
 def test_a_household_is_what_one_customer_may_choose_from(address: str, expected: str) -> None:
     """A /64 of IPv6 is one; each address of IPv4 stands for itself, in either spelling."""
-    assert household(address) == expected
+    assert client_network(address) == expected
 
 
 def test_by_default_nobody_is_believed() -> None:

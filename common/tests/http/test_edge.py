@@ -14,9 +14,9 @@ from litestar.types import Message, Receive, Scope, Send
 from prometheus_client import REGISTRY
 
 from common.auth import PUBLIC
-from common.farewell import Drain
 from common.http.edge import Edge
 from common.http.problems import MEDIA_TYPE
+from common.shutdown import Drain
 from common.telemetry import trace
 from common.telemetry.access import AccessLog
 from common.testing import Logs, client_of, eventually

@@ -103,7 +103,7 @@ async def test_the_end_does_not_wait_for_ever(
     left: Any, dsn: str, post: Any, receiver: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What cannot be delivered stays where it is, for whoever comes next."""
-    monkeypatch.setattr(outbox, "FAREWELL", 0.3)
+    monkeypatch.setattr(outbox, "LAST_TRY", 0.3)
     receiver.fail = RedisAway("away")
     async with Relay(dsn, TOPIC, receiver):
         await post(1)

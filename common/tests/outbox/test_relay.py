@@ -154,7 +154,7 @@ async def test_topics_are_relayed_apart(
     writer: Any, left: Any, dsn: str, receiver: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A relay takes nothing of another topic, and is kept from nothing by one that is stuck."""
-    monkeypatch.setattr(outbox, "FAREWELL", 0.1)
+    monkeypatch.setattr(outbox, "LAST_TRY", 0.1)
     stuck = type(receiver)()
     stuck.held = asyncio.Event()
     await writer.execute(GREETING.replace("greeting", "farewell"))
@@ -229,7 +229,7 @@ async def test_other_process_takes_over_when_one_dies(
     writer: Any, dsn: str, post: Any, receiver: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lock of a connection that is gone is free, and what it had not delivered is."""
-    monkeypatch.setattr(outbox, "FAREWELL", 0.1)
+    monkeypatch.setattr(outbox, "LAST_TRY", 0.1)
     stuck = type(receiver)()
     stuck.held = asyncio.Event()
     async with AsyncExitStack() as stack:

@@ -15,20 +15,20 @@ from common.auth import AuthenticatedRequest, Authenticator
 from common.auth.remote import remote_auth
 from common.cli import load_or_exit
 from common.database import Database, Transactions
+from common.http.fast_path import FastPath
 from common.http.idempotency import Idempotency, statements
-from common.http.straight import Straight
 from common.redis import connect
 from common.service import create_service
 from todo_svc.bulk.repository import BulkRepository
 from todo_svc.bulk.routes import MAXIMUM_BODY, BulkController
 from todo_svc.erasure import Eraser, ErasureLog, ErasureWorker
+from todo_svc.fast_path import fast_routes
 from todo_svc.housekeeping import Housekeeping
 from todo_svc.lists.queries import ListQueries
 from todo_svc.lists.repository import ListRepository
 from todo_svc.lists.routes import ListController
 from todo_svc.login import LoginController, LoginProxy
 from todo_svc.settings import Settings
-from todo_svc.straight import ways
 from todo_svc.sync.bell import Bell
 from todo_svc.sync.feeds import Feeds
 from todo_svc.sync.queries import ChangeQueries
@@ -88,7 +88,7 @@ def create_app(
         layers=[
             bell.layer,
             partial(Idempotency, database=database, keys=settings.jwt_keys, largest=MAXIMUM_BODY),
-            partial(Straight, ways=ways(database)),
+            partial(FastPath, routes=fast_routes(database)),
         ],
         description="Lists and todos of each user, behind the guard.",
     )

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from common.auth import vigil
+from common.auth import recheck
 from common.settings import load
 from common.testing import FakeAuthenticator, FlakyTransport, eventually
 from todo_svc.app import create_app
@@ -28,11 +28,11 @@ async def test_a_change_does_not_put_the_vigil_off(
     wait = feeds._set_within
 
     async def noted(event: asyncio.Event, seconds: float) -> bool:
-        if seconds <= vigil.EVERY:
+        if seconds <= recheck.EVERY:
             waits.append(seconds)
         return await wait(event, seconds)
 
-    monkeypatch.setattr(vigil, "EVERY", 0.99)
+    monkeypatch.setattr(recheck, "EVERY", 0.99)
     monkeypatch.setattr(feeds, "_set_within", noted)
     async with listen(app, token) as listener:
         await eventually(lambda: waits)

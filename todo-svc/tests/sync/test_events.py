@@ -185,11 +185,11 @@ async def test_a_stream_that_comes_while_the_process_ends(
     farewells: list[Callable[[], None]] = []
 
     @contextmanager
-    def on_farewell(call: Callable[[], None]) -> Iterator[None]:
+    def on_shutdown(call: Callable[[], None]) -> Iterator[None]:
         farewells.append(call)
         yield
 
-    monkeypatch.setattr(feeds, "on_farewell", on_farewell)
+    monkeypatch.setattr(feeds, "on_shutdown", on_shutdown)
     async with running(create_app(settings, auth=authenticator)) as app, listen(app, token) as before:
         farewells[0]()
         await before.over.wait()

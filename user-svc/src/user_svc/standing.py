@@ -13,7 +13,7 @@ import structlog
 from msgspec import Struct
 from redis.exceptions import RedisError
 
-from common.auth.channel import identity, told
+from common.auth.channel import identity, refusal_of
 from common.auth.standing import BUDGET, CHANNEL, GOOD_FOR, READY, TOMBSTONE, Announcement, encode, key, standing
 from common.database import Database
 from common.dto import User
@@ -22,7 +22,7 @@ from common.redis import TaggedRedis
 from common.tasks import end
 
 TOPIC: Final = "standing"
-TELLING: Final = 0.1  # seconds an answer waits for Redis to be told; the outbox tells it all the same
+FLUSH_TIMEOUT: Final = 0.1  # seconds an answer waits for Redis to be told; the outbox tells it all the same
 WATCH: Final = 0.5  # seconds between two looks whether Redis still holds every tombstone
 PURGE: Final = 60.0  # seconds between two removals of tombstones that nothing needs any more
 BATCH: Final = 1000
@@ -126,7 +126,7 @@ class StandingAuthority:
                     purge_at = time.monotonic() + PURGE
                 refusal = None
             except Exception as error:  # noqa: BLE001 - nobody would notice a watch that has ended
-                before, refusal = refusal, told(error)
+                before, refusal = refusal, refusal_of(error)
                 say = _log.warning if refusal and refusal != before else _log.debug
                 say("standing not loaded", error=type(error).__name__, refusal=refusal)
             await asyncio.sleep(WATCH)

@@ -15,7 +15,7 @@ from msgspec import Struct
 from redis.exceptions import RedisError
 
 from common.errors import TooManyRequests
-from common.http.client import Client, household
+from common.http.client import Client, client_network
 from common.redis import TaggedRedis
 from common.telemetry.metrics import THROTTLED
 
@@ -81,7 +81,7 @@ class Throttle:
             TooManyRequests: it is one too many; says when the next may come.
 
         """
-        counts = self._counts(purpose, account, household(address))
+        counts = self._counts(purpose, account, client_network(address))
         wait = await self._wait(counts) if counts else 0.0
         if wait > 0:
             THROTTLED.labels(purpose).inc()

@@ -58,7 +58,7 @@ class StandingChannel:
                 async with self._redis.pubsub() as subscription:
                     await self._listen(subscription)
             except (RedisError, OSError, TimeoutError) as error:
-                self._say_lost(error, told(error))
+                self._say_lost(error, refusal_of(error))
             except Exception as error:  # noqa: BLE001 - nobody would notice a channel that has ended
                 self._say_lost(error, "a fault of ours")
             finally:
@@ -110,7 +110,7 @@ class StandingChannel:
             self.memory.replace(news.session, news.standing)
 
 
-def told(error: BaseException) -> str | None:
+def refusal_of(error: BaseException) -> str | None:
     """What Redis said where it refused a command, as for want of a right: nothing mends that but a person."""
     return str(error) if isinstance(error, ResponseError) else None
 

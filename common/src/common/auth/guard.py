@@ -45,7 +45,7 @@ class Guard:
         scope["user"] = principal
         added: Any = scope.get("response_headers")  # the edge's, so that no layer more has to wrap the answer
         if added is not None:
-            added += principal.told or principal.headers()
+            added += principal.prebuilt or principal.headers()
         await self.app(scope, receive, send)
 
     async def _judge(self, scope: Scope, demand: str) -> Principal:

@@ -98,7 +98,7 @@ class StandingMemory:
             del self._callers[next(iter(self._callers))]
         key, age = authorization[-SIGNATURE:], max(0.0, self._now() - principal.as_of)
         until = min(known.until, self._clock() + 1.0 - age % 1.0)
-        caller = replace(principal, source=Source.MEMORY, told=headers(Source.MEMORY, age))
+        caller = replace(principal, source=Source.MEMORY, prebuilt=headers(Source.MEMORY, age))
         self._callers[key] = (authorization, until, caller)
         if key not in known.callers:
             known.callers += (key,)

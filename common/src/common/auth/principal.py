@@ -52,8 +52,8 @@ def headers(source: Source, age: float) -> Headers:
 class Principal(Struct, frozen=True):
     """The caller of a request; `user` is None when only the proof is known, and then nothing is privileged.
 
-    `as_of` is when that was true, in seconds since the epoch. `told` is what the answer says of it, where somebody who
-    keeps the principal has made it ready.
+    `as_of` is when that was true, in seconds since the epoch. `prebuilt` are `headers()`, made ready
+    by whoever keeps the principal.
     """
 
     id: UUID
@@ -61,7 +61,7 @@ class Principal(Struct, frozen=True):
     source: Source
     as_of: float
     user: User | None = None
-    told: Headers | None = None
+    prebuilt: Headers | None = None
 
     @property
     def age(self) -> float:

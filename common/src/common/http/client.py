@@ -50,7 +50,7 @@ class Client(Struct, frozen=True):
     user_agent: str
 
 
-def household(address: str) -> str:
+def client_network(address: str) -> str:
     """Those who are likely one: an IPv6 customer has a whole /64 to choose addresses from (RFC 6177), or more."""
     try:
         parsed = _parsed(address)

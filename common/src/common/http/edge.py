@@ -12,9 +12,9 @@ from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Sc
 from prometheus_client import Counter, Histogram
 
 from common.errors import BadRequest
-from common.farewell import Drain
 from common.http.headers import HTTP, seen
 from common.http.problems import respond as respond_with
+from common.shutdown import Drain
 from common.telemetry import trace
 from common.telemetry.access import AccessLog
 from common.telemetry.metrics import HTTP_REQUESTS, HTTP_SECONDS

@@ -78,22 +78,22 @@ def _format_exception(_logger: Any, _method: str, event: dict[str, Any]) -> dict
     elif isinstance(error, tuple):
         error = error[1]
     if isinstance(error, BaseException):
-        event["exception"] = _told(error)
+        event["exception"] = _lines_of(error)
     return event
 
 
 def _write_exception(stream: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
     """The same for people, line by line."""
-    stream.write("\n".join(_told(exc_info[1])))
+    stream.write("\n".join(_lines_of(exc_info[1])))
 
 
-def _told(error: BaseException) -> list[str]:
+def _lines_of(error: BaseException) -> list[str]:
     """The chain of causes, innermost first, each with the places it passed."""
     inner = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     secret = type(error).__module__.split(".")[0] in _TELLING
     message = type(error).__name__ if secret else f"{type(error).__name__}: {error}"
     places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
-    return [*(_told(inner) if inner else []), message, *places]
+    return [*(_lines_of(inner) if inner else []), message, *places]
 
 
 def _json(event: dict[str, Any], **_options: Any) -> str:

@@ -12,10 +12,10 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from common.auth.vigil import Vigil
+from common.auth.recheck import Recheck
 from common.database import Database
 from common.errors import Gone, TooManyRequests, Unavailable
-from common.farewell import on_farewell
+from common.shutdown import on_shutdown
 from common.tasks import end
 from todo_svc.sync.queries import ChangeQueries
 from todo_svc.sync.schemas import Change, Changes, Place
@@ -85,7 +85,7 @@ class Feeds:
         self.wanted = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        self._closing.enter_context(on_farewell(self.close))
+        self._closing.enter_context(on_shutdown(self.close))
         return self
 
     async def __aexit__(
@@ -115,7 +115,7 @@ class Feeds:
         for feed in self._feeds.values():
             feed.rung.set()
 
-    async def stream(self, owner: UUID, vigil: Vigil, *, number: int, clock: int) -> AsyncIterator[bytes]:
+    async def stream(self, owner: UUID, recheck: Recheck, *, number: int, clock: int) -> AsyncIterator[bytes]:
         """Server-Sent Events behind `number`, for as long as the caller stands; `clock` is the last one now.
 
         Its place is taken with the first chunk, before an answer begins: see `begun`.
@@ -128,7 +128,7 @@ class Feeds:
         with self._joined(owner, clock) as feed:
             yield b"retry: %d\nid: %d\n\n" % (RETRY, number)
             spoken = time.monotonic()
-            while not (self._is_closed or feed.is_over) and await vigil.stands():
+            while not (self._is_closed or feed.is_over) and await recheck.stands():
                 moved = feed.moved
                 try:
                     events, number = await feed.after(number)
@@ -139,7 +139,7 @@ class Feeds:
                     yield events or b":\n\n"
                     spoken = time.monotonic()
                 else:
-                    await _set_within(moved, min(silence, vigil.rest))
+                    await _set_within(moved, min(silence, recheck.rest))
 
     @contextmanager
     def _joined(self, owner: UUID, clock: int) -> Iterator[Feed]:

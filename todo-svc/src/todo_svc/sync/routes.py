@@ -8,7 +8,7 @@ from litestar.params import FromHeader, FromQuery, HeaderParameter, QueryParamet
 from litestar.response import Stream
 
 from common.auth import AuthenticatedRequest
-from common.auth.vigil import Vigil
+from common.auth.recheck import Recheck
 from common.docs.responses import problems
 from common.http.etag import IF_NONE_MATCH, Tags, answer
 from todo_svc.sync.feeds import Feeds, begun
@@ -53,7 +53,7 @@ class SyncController(Controller):
         request: AuthenticatedRequest,
         change_queries: NamedDependency[ChangeQueries],
         feeds: NamedDependency[Feeds],
-        vigil: NamedDependency[Vigil],
+        recheck: NamedDependency[Recheck],
         last_event_id: FromHeader[LastEventId] = None,
     ) -> Stream:
         """Changes as they are made, as Server-Sent Events: `id` is the number, `event` the kind, `data` as in sync.
@@ -63,5 +63,5 @@ class SyncController(Controller):
         """
         place = Place.at(int(last_event_id)) if last_event_id else None
         clock = await change_queries.clock(place)
-        events = feeds.stream(request.user.id, vigil, number=place.number if place else clock, clock=clock)
+        events = feeds.stream(request.user.id, recheck, number=place.number if place else clock, clock=clock)
         return Stream(await begun(events), media_type=EVENTS, headers={"X-Accel-Buffering": "no"})

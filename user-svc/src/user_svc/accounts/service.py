@@ -21,7 +21,7 @@ from user_svc.accounts.repository import Accounts, user
 from user_svc.accounts.schemas import PasswordChange, ProfileChange, Registration
 from user_svc.models import Account
 from user_svc.passwords import Passwords
-from user_svc.standing import TELLING
+from user_svc.standing import FLUSH_TIMEOUT
 
 
 class AccountService:
@@ -105,7 +105,7 @@ class ProfileService:
         changed = await self._changes.email(owner.id, address, password_hash=current)
         if changed is None:
             raise wrong_password()
-        await self._relay.flush(timeout=TELLING)
+        await self._relay.flush(timeout=FLUSH_TIMEOUT)
         return changed
 
     async def change_password(self, caller: Principal, change: PasswordChange, *, email: str) -> None:
@@ -121,7 +121,7 @@ class ProfileService:
         new = await self._passwords.hash(change.new_password)
         if not await self._changes.password(caller.id, current, new, keep=caller.session):
             raise wrong_password()
-        await self._relay.flush(timeout=TELLING)
+        await self._relay.flush(timeout=FLUSH_TIMEOUT)
 
     async def _check(self, account: UUID, password: str) -> str:
         """The hash that this password was found to match."""

@@ -10,7 +10,7 @@ from user_svc.recovery.repository import Holder, RecoveryRepository
 from user_svc.recovery.schemas import MailRequest, Reset, Verification
 from user_svc.sessions.schemas import Action
 from user_svc.sessions.tokens import ActionTokens
-from user_svc.standing import TELLING
+from user_svc.standing import FLUSH_TIMEOUT
 
 
 class RecoveryService:
@@ -48,7 +48,7 @@ class RecoveryService:
         user = await self._changes.verified(holder.id, holder.unverified_since)
         if user is None:
             raise BadRequest("the address is verified already", code="VERIFY_USER_ALREADY_VERIFIED")
-        await self._relay.flush(timeout=TELLING)
+        await self._relay.flush(timeout=FLUSH_TIMEOUT)
         return user
 
     async def reset(self, reset: Reset) -> None:
@@ -66,7 +66,7 @@ class RecoveryService:
         new = await self._passwords.hash(reset.password)
         if not await self._changes.password(holder.id, holder.password_hash, new, keep=None):
             raise bad_reset_token()
-        await self._relay.flush(timeout=TELLING)
+        await self._relay.flush(timeout=FLUSH_TIMEOUT)
 
     async def _holder(self, action: Action, token: str) -> Holder | None:
         """Whose token this is, while the account is as it was when it was signed; a bad one costs no I/O."""

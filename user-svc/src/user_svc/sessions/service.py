@@ -16,7 +16,7 @@ from user_svc.sessions.refresh import RefreshToken, RefreshTokens, invalid_grant
 from user_svc.sessions.repository import Lifetimes, NewSession, SessionRepository, StoredCredentials
 from user_svc.sessions.schemas import Credentials, Refresh, SessionInfo, TokenError
 from user_svc.sessions.tokens import AccessTokens
-from user_svc.standing import TELLING, StandingAuthority
+from user_svc.standing import FLUSH_TIMEOUT, StandingAuthority
 
 
 class SessionService:
@@ -95,7 +95,7 @@ class SessionService:
 
     async def tell(self) -> None:
         """Wait, but not for long, until Redis knows what was committed."""
-        await self._relay.flush(timeout=TELLING)
+        await self._relay.flush(timeout=FLUSH_TIMEOUT)
 
     async def _checked(self, credentials: Credentials) -> tuple[StoredCredentials, str]:
         """What the password was found to match, and the hash to keep from now on."""

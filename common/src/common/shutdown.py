@@ -10,7 +10,7 @@ from typing import Any, Self
 
 
 @contextmanager
-def on_farewell(call: Callable[[], None], *, ahead: float = 0) -> Iterator[None]:
+def on_shutdown(call: Callable[[], None], *, ahead: float = 0) -> Iterator[None]:
     """Call it, in this event loop, when a signal asks the process to end; whoever listened before listens on.
 
     Those hear a first SIGTERM `ahead` seconds later, and all else at once: Ctrl-C and a second SIGTERM are impatient.
@@ -55,7 +55,7 @@ class Drain(AbstractAsyncContextManager["Drain"]):
         self._listening = ExitStack()
 
     async def __aenter__(self) -> Self:
-        self._listening.enter_context(on_farewell(self._begin, ahead=self._seconds))
+        self._listening.enter_context(on_shutdown(self._begin, ahead=self._seconds))
         return self
 
     async def __aexit__(

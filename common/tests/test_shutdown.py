@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from common.farewell import Drain, on_farewell
+from common.shutdown import Drain, on_shutdown
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ async def test_it_calls_beside_the_server(heard: list[int]) -> None:
     """In the event loop; the server hears as before, and after the block it is alone again."""
     told = asyncio.Event()
     server = signal.getsignal(signal.SIGTERM)
-    with on_farewell(told.set):
+    with on_shutdown(told.set):
         os.kill(os.getpid(), signal.SIGTERM)
         async with asyncio.timeout(5):
             await told.wait()
@@ -39,7 +39,7 @@ async def test_it_calls_beside_the_server(heard: list[int]) -> None:
 async def test_it_may_call_ahead(heard: list[int]) -> None:
     """The server hears a first SIGTERM later, and a second one at once."""
     told = asyncio.Event()
-    with on_farewell(told.set, ahead=60):
+    with on_shutdown(told.set, ahead=60):
         os.kill(os.getpid(), signal.SIGTERM)
         async with asyncio.timeout(5):
             await told.wait()
@@ -53,7 +53,7 @@ async def test_the_server_hears_in_the_end() -> None:
     """It is told once the time has passed."""
     told = asyncio.Event()
     signal.signal(signal.SIGTERM, lambda *_: told.set())
-    with on_farewell(lambda: None, ahead=0.01):
+    with on_shutdown(lambda: None, ahead=0.01):
         os.kill(os.getpid(), signal.SIGTERM)
         assert not told.is_set()
         async with asyncio.timeout(5):
@@ -78,7 +78,7 @@ async def test_where_nobody_listens() -> None:
     """A signal that simply ends the process still does."""
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        with on_farewell(asyncio.Event().set):
+        with on_shutdown(asyncio.Event().set):
             assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -89,7 +89,7 @@ async def test_in_another_thread() -> None:
     listener = signal.getsignal(signal.SIGINT)
 
     async def enter() -> Any:
-        with on_farewell(asyncio.Event().set):
+        with on_shutdown(asyncio.Event().set):
             return signal.getsignal(signal.SIGINT)
 
     assert await asyncio.to_thread(asyncio.run, enter()) is listener

@@ -14,7 +14,7 @@ from common import settings as environment
 SERVED: Final = "GATEHOUSE_SERVED"  # `serve` sets it, for worker processes too: in a test there are many apps
 
 
-class Settled(AbstractAsyncContextManager["Settled"]):
+class GcFreeze(AbstractAsyncContextManager["GcFreeze"]):
     """Enter it last, when all is there that will stay."""
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The straight way: byte for byte what the router answers, for what it takes and for what it leaves."""
+"""The fast path: byte for byte what the router answers, for what it takes and for what it leaves."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -15,14 +15,14 @@ from common.errors import Unavailable
 from common.telemetry.metrics import HTTP_REQUESTS
 from common.testing import FakeAuthenticator, a_user
 from todo_svc import app as module
+from todo_svc.fast_path import fast_routes
 from todo_svc.settings import Settings
-from todo_svc.straight import ways
 
 Json = dict[str, Any]
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 Asked = tuple[str, bytes, list[tuple[bytes, bytes]]]
 
-TEMPLATES = [way.template for way in ways(Database("", size=1, application="nobody"))]
+TEMPLATES = [route.template for route in fast_routes(Database("", size=1, application="nobody"))]
 NONE_MATCH = b"if-none-match"
 QUERIES = [
     b"limit=1",
@@ -55,7 +55,7 @@ async def routed(
 ) -> AsyncIterator[Litestar]:
     """The same service with no way but the router's."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "ways", lambda _database: [])
+        patch.setattr(module, "fast_routes", lambda _database: [])
         app = module.create_app(settings, auth=authenticator)
     async with running(app) as running_app:
         yield running_app

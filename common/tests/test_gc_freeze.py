@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from common.garbage import SERVED
+from common.gc_freeze import SERVED
 
 
 @pytest.fixture(autouse=True)

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from redis.exceptions import RedisError
 
-from common import whereabouts
+from common import discovery
+from common.discovery import _named, locate
 from common.redis import ask, connect, listen
 from common.resp import RespClient
 from common.testing import eventually
 from common.values import RedisUrl
-from common.whereabouts import _named, locate
 from common.wire import Away, dial
 
 Start = Callable[..., Awaitable["Peer"]]
@@ -92,7 +92,7 @@ async def test_master_with_an_address_of_ipv6(peers: Start, monkeypatch: pytest.
         asked.append(address)
         return await dial(address if "[" not in address else f"redis://127.0.0.1:{master.port}", *words)
 
-    monkeypatch.setattr(whereabouts, "dial", dial_as_told)
+    monkeypatch.setattr(discovery, "dial", dial_as_told)
     master = await peers({b"ROLE": MASTER})
     sentinel = await peers({b"SENTINEL": b"*2\r\n$3\r\n::1\r\n$4\r\n6379\r\n"})
     assert await locate(sentinels(sentinel.port)) == "redis://ann:p%40ss@[::1]:6379/0"

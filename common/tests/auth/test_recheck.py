@@ -1,9 +1,9 @@
-"""The vigil: a caller is judged again while an answer is under way, and not more often than needed."""
+"""The recheck: a caller is judged again while an answer is under way, and not more often than needed."""
 
 import pytest
 
-from common.auth import Principal, vigil
-from common.auth.vigil import Vigil
+from common.auth import Principal, recheck
+from common.auth.recheck import Recheck
 from common.errors import ServiceError, Unauthorized, Unavailable
 from common.testing import FakeAuthenticator
 
@@ -24,9 +24,9 @@ class Counting(FakeAuthenticator):
         return await super().authenticate(token, safe=safe, fresh=fresh)
 
 
-def watch(authenticator: FakeAuthenticator, token: str) -> Vigil:
+def watch(authenticator: FakeAuthenticator, token: str) -> Recheck:
     """Over a request with this token."""
-    return Vigil(authenticator, [(b"authorization", f"Bearer {token}".encode())])
+    return Recheck(authenticator, [(b"authorization", f"Bearer {token}".encode())])
 
 
 async def test_it_asks_no_more_than_once_in_a_while() -> None:
@@ -40,19 +40,19 @@ async def test_it_asks_no_more_than_once_in_a_while() -> None:
 async def test_it_says_how_long_it_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits for something else waits no longer than until the caller is to be judged."""
     now = 100.0
-    monkeypatch.setattr(vigil, "monotonic", lambda: now)
+    monkeypatch.setattr(recheck, "monotonic", lambda: now)
     caller = watch(authenticator := Counting(), authenticator.admit())
     now += 0.3
-    assert caller.rest == pytest.approx(vigil.EVERY - 0.3)
-    now += vigil.EVERY
+    assert caller.rest == pytest.approx(recheck.EVERY - 0.3)
+    now += recheck.EVERY
     assert caller.rest == 0.0
     assert (await caller.stands(), authenticator.asked) == (True, 1)
-    assert caller.rest == pytest.approx(vigil.EVERY)
+    assert caller.rest == pytest.approx(recheck.EVERY)
 
 
 async def test_it_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once it is due; a session that has ended does not stand."""
-    monkeypatch.setattr(vigil, "EVERY", 0.0)
+    monkeypatch.setattr(recheck, "EVERY", 0.0)
     authenticator = Counting()
     token = authenticator.admit()
     caller = watch(authenticator, token)
@@ -63,7 +63,7 @@ async def test_it_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who would not be let in now is not answered on: coming again tells whether it was an outage."""
-    monkeypatch.setattr(vigil, "EVERY", 0.0)
+    monkeypatch.setattr(recheck, "EVERY", 0.0)
     authenticator = Counting()
     caller = watch(authenticator, authenticator.admit())
     authenticator.fail = Unavailable("nobody can tell")
@@ -73,4 +73,4 @@ async def test_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_request_without_a_token() -> None:
     """There is nobody to watch."""
     with pytest.raises(Unauthorized):
-        Vigil(Counting(), [])
+        Recheck(Counting(), [])

@@ -1,4 +1,4 @@
-"""The straight way: a plain GET is answered in front of the router, which gets whatever is less plain.
+"""The fast path: a plain GET is answered in front of the router, which gets whatever is less plain.
 
 What Litestar does for a request that it routes, binds and answers costs several times what PostgreSQL does for it.
 A request goes on untouched where its meaning is not certain at a glance, so that a route answers alike both ways.
@@ -35,7 +35,7 @@ class Plain(Struct, frozen=True):
     seen: Tags | None = None
 
 
-class Way(Struct, frozen=True):
+class FastRoute(Struct, frozen=True):
     """A route of the router's, by its template; `paged` where it takes `limit` and `cursor`; else it takes nothing."""
 
     template: str
@@ -48,28 +48,28 @@ class Way(Struct, frozen=True):
         return re.compile(re.sub(r"\{\w+:uuid\}", _ID, self.template))
 
 
-class Straight:
+class FastPath:
     """The innermost layer: who comes here has passed the guard."""
 
-    def __init__(self, app: ASGIApp, ways: Iterable[Way]) -> None:
+    def __init__(self, app: ASGIApp, routes: Iterable[FastRoute]) -> None:
         self.app = app
-        self._ways = [(way.pattern.fullmatch, way) for way in ways]
+        self._routes = [(route.pattern.fullmatch, route) for route in routes]
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Take the straight way where there is one."""
+        """Take the fast path where there is one."""
         if scope.get("method") == "GET" and not scope.get("root_path"):
             path = scope["path"]
-            for match, way in self._ways:
+            for match, route in self._routes:
                 if (found := match(path)) is not None:
-                    plain = _plain(scope, way, found)
-                    return self.app(scope, receive, send) if plain is None else _answer(scope, send, way, plain)
+                    plain = _plain(scope, route, found)
+                    return self.app(scope, receive, send) if plain is None else _answer(scope, send, route, plain)
         return self.app(scope, receive, send)
 
 
-def _plain(scope: Any, way: Way, found: re.Match[str]) -> Plain | None:
+def _plain(scope: Any, route: FastRoute, found: re.Match[str]) -> Plain | None:
     """What is asked, if that is certain."""
     part = _PART.fullmatch(scope["query_string"])
-    if part is None or not (way.paged or part[0] == b"") or (limit := int(part[1] or DEFAULT)) > MAXIMUM:
+    if part is None or not (route.paged or part[0] == b"") or (limit := int(part[1] or DEFAULT)) > MAXIMUM:
         return None
     tags: list[bytes] = []
     for name, value in scope["headers"]:
@@ -82,10 +82,10 @@ def _plain(scope: Any, way: Way, found: re.Match[str]) -> Plain | None:
     return Plain(scope["user"].id, UUID(found[1]) if found.lastindex else _NONE, limit, cursor, seen)
 
 
-async def _answer(scope: Any, send: Send, way: Way, plain: Plain) -> None:
-    scope["path_template"] = way.template
+async def _answer(scope: Any, send: Send, route: FastRoute, plain: Plain) -> None:
+    scope["path_template"] = route.template
     try:
-        found = await way.read(plain)
+        found = await route.read(plain)
         body = b"" if found.content is None else _encode(found.content)
     except Exception as error:  # noqa: BLE001 - each has its answer, as it has behind the router
         await respond(scope, send, error)

@@ -10,7 +10,7 @@ from common.errors import ServiceError
 EVERY: Final = 0.4  # seconds
 
 
-class Vigil:
+class Recheck:
     """Of one request, whose token is judged again and again as if it came anew, but not more often than that."""
 
     def __init__(self, authenticator: Authenticator, headers: Any) -> None:
