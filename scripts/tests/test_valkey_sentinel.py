@@ -60,7 +60,7 @@ class Container(Server):
 
     def answers(self) -> bool:
         """Whether it answers PING."""
-        return redis_answers(self.port)
+        return redis_answers(self.port, PASSWORD) or redis_answers(self.port)
 
     def ask(self, *words: str) -> Any:
         """Run one command on it."""

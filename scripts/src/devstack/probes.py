@@ -5,7 +5,6 @@ import socket
 import struct
 
 PROTOCOL = 196608  # PostgreSQL's 3.0
-REDIS_AWAKE = (b"+PONG", b"-NOAUTH")
 TIMEOUT = 1.0
 
 
@@ -15,9 +14,11 @@ def postgres_answers(port: int, host: str = "127.0.0.1") -> bool:
     return _ask(host, port, struct.pack("!I", len(body) + 4) + body).startswith(b"R")
 
 
-def redis_answers(port: int, host: str = "127.0.0.1") -> bool:
-    """True when PING is answered or a password is asked for; one that loads its data says LOADING."""
-    return _ask(host, port, b"PING\r\n").startswith(REDIS_AWAKE)
+def redis_answers(port: int, password: str = "", host: str = "127.0.0.1") -> bool:
+    """True when PING is answered; one that loads its data takes a password, and then says LOADING."""
+    if not password:
+        return _ask(host, port, b"PING\r\n").startswith(b"+PONG")
+    return _ask(host, port, f"AUTH {password}\r\nPING\r\n".encode()).startswith(b"+OK\r\n+PONG")
 
 
 def http_status(port: int, path: str, host: str = "127.0.0.1", timeout: float = TIMEOUT) -> int | None:

@@ -51,7 +51,7 @@ class Valkey(Server):
 
     def answers(self) -> bool:
         """Whether it answers PING."""
-        return redis_answers(self.port)
+        return redis_answers(self.port, self._password)
 
     def flush(self) -> None:
         """Forget everything."""
