@@ -1,7 +1,6 @@
 """Connections to PostgreSQL: what each is told, and what becomes of one that nobody waits for any more."""
 
 import asyncio
-from functools import cache
 from typing import Any, Final
 
 import asyncpg
@@ -27,7 +26,7 @@ async def connect(dsn: str, *, application: str, pooled: bool = False) -> Any:
     kind = connection_class()
     connection = await dial(
         dsn,
-        connection_class=_remembering(kind) if pooled else kind,
+        connection_class=type("Pooled", (_Remembering, kind), {}) if pooled else kind,
         server_settings={"application_name": application, "timezone": "UTC"},
         statement_cache_size=0 if pooled else KEPT,
     )
@@ -83,11 +82,6 @@ class _Remembering(asyncpg.Connection):
             self._known.clear()
         self._known[query] = statement = await self.prepare(query)
         return statement
-
-
-@cache
-def _remembering(kind: type[Any]) -> type[Any]:
-    return type("Remembering", (_Remembering, kind), {})
 
 
 async def _learn(connection: Any) -> None:
