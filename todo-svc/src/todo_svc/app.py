@@ -21,6 +21,7 @@ from common.redis import connect
 from common.service import create_service
 from todo_svc.bulk.repository import BulkRepository
 from todo_svc.bulk.routes import MAXIMUM_BODY, BulkController
+from todo_svc.bulkhead import Bulkhead
 from todo_svc.erasure import Eraser, ErasureLog, ErasureWorker
 from todo_svc.fast_path import fast_routes
 from todo_svc.housekeeping import Housekeeping
@@ -87,6 +88,7 @@ def create_app(
         lifespan=[resources(), erasure, feeds, bell, Housekeeping(database, kept=settings.kept)],
         layers=[
             bell.layer,
+            Bulkhead,
             partial(Idempotency, database=database, keys=settings.jwt_keys, largest=MAXIMUM_BODY),
             partial(FastPath, routes=fast_routes(database)),
         ],
