@@ -14,7 +14,11 @@ from common.connection import connect
 from common.errors import Unavailable
 from common.pool import Pool
 
+# Each transaction was in another session, which has no such statement, or somebody else's of that name.
+UNTOLD_POOLER = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
+
 AWAY = (
+    *UNTOLD_POOLER,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # the server has said farewell, and the connection's end is still to be read
@@ -27,9 +31,6 @@ AWAY = (
     OSError,
     TimeoutError,
 )
-
-# Each transaction was in another session, which has no such statement, or somebody else's of that name.
-UNTOLD_POOLER = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
 
 # Asked once per process, on its first connection.
 _UNHELD = """
@@ -232,7 +233,7 @@ class translated:  # noqa: N801 - reads as a statement: `with translated():`
 
 def _away(error: BaseException | None) -> BaseException | None:
     """What of an error, or of its causes, means that PostgreSQL is away."""
-    while error is not None and not isinstance(error, (*AWAY, *UNTOLD_POOLER)):
+    while error is not None and not isinstance(error, AWAY):
         error = error.__cause__
     return error
 

@@ -7,11 +7,11 @@ from uuid import UUID
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from common.errors import Unavailable
+from common.http.headers import SAFE
 from common.http.problems import respond
 
 WRITES: Final = 3  # of one owner's under way at once in a process: PostgreSQL lets them do their work in turn anyhow
 PATIENCE: Final = 5.0  # seconds
-READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Bulkhead:
@@ -24,7 +24,7 @@ class Bulkhead:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reads pass, and what is nobody's."""
         user: Any = scope.get("user")
-        if user is None or scope.get("method") in READS:
+        if user is None or scope.get("method") in SAFE:
             await self.app(scope, receive, send)
             return
         places = self._places.get(user.id) or self._places.setdefault(user.id, _Places())

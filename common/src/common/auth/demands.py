@@ -39,10 +39,11 @@ class Demands:
         demand = self._static.get((method, scope["path"]))
         if demand is not None and not scope.get("root_path"):
             return demand
-        exception, path = self._exceptions.get(method), normalize_path(_routed(scope))
-        if exception is None or exception(path) is None:
+        exception = self._exceptions.get(method)
+        if exception is None:
             return GUARDED
-        return _strictest(self._patterns[method], path)
+        path = normalize_path(_routed(scope))
+        return GUARDED if exception(path) is None else _strictest(self._patterns[method], path)
 
     def methods(self, scope: Scope) -> frozenset[str]:
         """The methods that a path takes, HEAD where it takes GET; none if no route is there."""

@@ -1,7 +1,7 @@
 """The guard: an ASGI layer in front of the router. Nothing behind it runs, or is read, before the caller is known."""
 
 import re
-from typing import Any, Final
+from typing import Any
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -9,11 +9,10 @@ from common.auth.authenticator import Authenticator
 from common.auth.demands import FRESH, PUBLIC, Demands
 from common.auth.principal import Principal
 from common.errors import MethodNotAllowed, NotFound, ServiceError, Unauthorized
-from common.http.headers import HTTP, seen
+from common.http.headers import HTTP, SAFE, seen
 from common.http.problems import respond
 
 _BEARER = re.compile(rb"bearer +([^\s,]+) *\Z", re.IGNORECASE)
-_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Guard:
@@ -49,7 +48,7 @@ class Guard:
         await self.app(scope, receive, send)
 
     async def _judge(self, scope: Scope, demand: str) -> Principal:
-        safe = scope.get("method") in _SAFE
+        safe = scope.get("method") in SAFE
         try:
             token = bearer(scope["headers"])
             return await self.authenticator.authenticate(token, safe=safe, fresh=demand is FRESH)

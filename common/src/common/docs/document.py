@@ -111,8 +111,10 @@ def _say_demand(operation: dict[str, Any], demand: str | None) -> None:
     if demand == FRESH:
         operation["description"] = f"{operation.get('description', '')}\n\n{_FRESH}".strip()
     for status, response in operation["responses"].items():
-        told = {"WWW-Authenticate": CHALLENGE} if status == "401" else VOUCHED if status.startswith("2") else {}
-        response.setdefault("headers", {}).update(told)
+        if status.startswith("2"):
+            response.setdefault("headers", {}).update(VOUCHED)
+        elif status == "401":
+            response["headers"] = {"WWW-Authenticate": CHALLENGE}
 
 
 def _say_keyed(operation: dict[str, Any]) -> None:

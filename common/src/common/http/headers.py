@@ -5,6 +5,8 @@ from typing import Any, Final
 NAMES: Final = frozenset({b"authorization", b"idempotency-key", b"origin", b"traceparent", b"x-request-id"})
 HTTP: Final[Any] = "http"
 """The type of a scope that is a request; to compare with Litestar's enumeration takes four times as long."""
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that ask for no change (RFC 9110 section 9.2.1)."""
 _KEY: Final = "gatehouse.headers"
 
 

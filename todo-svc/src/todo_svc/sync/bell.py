@@ -16,6 +16,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
+from common.http.headers import SAFE
 from common.redis import listen, messages
 from common.resp import RespClient
 from common.tasks import end
@@ -27,7 +28,6 @@ CHANNEL: Final = "changes"
 ANSWER: Final = 0.25  # seconds
 HEARTBEAT: Final = 0.5  # seconds without a word before the server is asked whether it is there
 PAUSE: Final = 0.5  # seconds, at most, between two tries
-SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 ID: Final = 16  # bytes
 
 _log = structlog.get_logger()
